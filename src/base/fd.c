@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int fd_close(int fd) {
+	if (fd >= 0) {
+		int saved = errno;
+
+		/* Linux frees the descriptor whatever close() returns: trying again would close somebody else's. */
+		(void)close(fd);
+		errno = saved;
+	}
+	return -1;
+}
+
+int fd_set_nonblock(int fd) {
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+libexecd_a_SOURCES += \
+	%D%/backoff.c %D%/backoff.h \
+	%D%/clock.c %D%/clock.h \
+	%D%/fd.c %D%/fd.h \
+	%D%/list.h \
+	%D%/log.c %D%/log.h \
+	%D%/macro.h \
+	%D%/mailbox.c %D%/mailbox.h \
+	%D%/strbuf.c %D%/strbuf.h
+
+check_PROGRAMS += tests/unit/test_base tests/unit/test_mailbox tests/unit/test_log
+tests_unit_test_base_SOURCES = tests/unit/test_base.c
+tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
+tests_unit_test_log_SOURCES = tests/unit/test_log.c

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mailbox.h"
+#include "base/strbuf.h"
+
+#define LOG_RECORDS_MAX 8192
+#define LOG_BYTES_MAX (4 * 1024 * 1024)
+#define LOG_FIELDS_MAX 32
+#define LOG_CLOSE_USEC USEC_PER_SEC
+
+enum { LOG_ITEM_RECORD, LOG_ITEM_STOP };
+
+/* One message on its way to the writer: the journal's "NAME=value" strings back to back, the text as the first. */
+struct record {
+	struct mailbox_item item;
+	int priority;
+	struct timespec time; /* wall clock, when it was logged */
+	size_t size;	      /* of the whole allocation, for the byte limit */
+	size_t n;
+	struct iovec iov[]; /* n, pointing behind themselves; iov[0] is MESSAGE= */
+};
+
+/* The log is the process's: one, like stderr itself. */
+static struct {
+	bool open;
+	enum log_target target;
+	int max_priority;
+	struct mailbox *mailbox;
+	pthread_t writer;
+	struct mailbox_item stop;
+	atomic_size_t bytes;   /* queued */
+	atomic_ulong dropped;  /* since the writer last said so */
+	atomic_bool abandoned; /* log_close waits no longer: the writer must not touch what is freed */
+} log_state = {.max_priority = LOG_INFO};
+
+static const char *const priority_names[] = {
+	[LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",	[LOG_CRIT] = "crit", [LOG_ERR] = "err",
+	[LOG_WARNING] = "warning", [LOG_NOTICE] = "notice", [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
+};
+
+const char *log_priority_to_string(int priority) {
+	if (priority < 0 || (size_t)priority >= ARRAY_SIZE(priority_names))
+		return NULL;
+	return priority_names[priority];
+}
+
+int log_priority_from_string(const char *s) {
+	if (s[0] >= '0' && s[0] <= '7' && !s[1])
+		return s[0] - '0';
+	if (strcmp(s, "error") == 0)
+		return LOG_ERR;
+	for (size_t i = 0; i < ARRAY_SIZE(priority_names); i++)
+		if (strcmp(s, priority_names[i]) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+int log_enabled(int priority) {
+	return priority <= log_state.max_priority;
+}
+
+/* JOURNAL_STREAM holds device and inode of the journal's socket; stderr may have been redirected since (systemd.exec(5)). */
+static bool stderr_is_journal(void) {
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	if (!stream || sscanf(stream, "%llu:%llu", &dev, &ino) != 2)
+		return false;
+	return fstat(STDERR_FILENO, &st) == 0 && (unsigned long long)st.st_dev == dev && (unsigned long long)st.st_ino == ino;
+}
+
+/* "2026-01-31T12:00:00.123456Z warning: text": one write, so that lines of several writers do not mix. */
+static void write_line(const struct timespec *time, int priority, const char *text, size_t len) {
+	char head[80];
+	struct tm tm;
+	size_t n;
+	struct iovec iov[3];
+
+	gmtime_r(&time->tv_sec, &tm);
+	n = strftime(head, sizeof(head), "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(head + n, sizeof(head) - n, ".%06ldZ %s: ", time->tv_nsec / 1000, priority_names[priority]);
+	iov[0] = (struct iovec){head, n};
+	iov[1] = (struct iovec){(char *)(uintptr_t)text, len};
+	iov[2] = (struct iovec){(char *)(uintptr_t)"\n", 1};
+	while (writev(STDERR_FILENO, iov, 3) < 0) {
+		/* Somebody else may have made the description non-blocking; this thread can wait. */
+		struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+		if (errno == EAGAIN)
+			(void)poll(&p, 1, -1);
+		else if (errno != EINTR)
+			return;
+	}
+}
+
+static void write_record(const struct record *r) {
+	const size_t prefix = strlen("MESSAGE=");
+	const struct iovec *text = &r->iov[0];
+
+	if (log_state.target == LOG_TARGET_JOURNAL && sd_journal_sendv(r->iov, (int)r->n) >= 0)
+		return;
+	write_line(&r->time, r->priority, (const char *)text->iov_base + prefix, text->iov_len - prefix);
+}
+
+static void write_dropped(unsigned long n) {
+	char text[96];
+	struct timespec now;
+
+	snprintf(text, sizeof(text), "MESSAGE=%lu log messages were dropped: they came faster than they could be written", n);
+	if (log_state.target == LOG_TARGET_JOURNAL) {
+		(void)sd_journal_send("%s", text, "PRIORITY=4", NULL);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	write_line(&now, LOG_WARNING, text + strlen("MESSAGE="), strlen(text) - strlen("MESSAGE="));
+}
+
+static void *writer_main(void *arg) {
+	struct mailbox *mailbox = arg;
+
+	for (;;) {
+		struct pollfd p = {.fd = mailbox_fd(mailbox), .events = POLLIN};
+		struct mailbox_item *item;
+		unsigned long dropped;
+
+		(void)poll(&p, 1, -1);
+		item = mailbox_take(mailbox);
+		while (item) {
+			struct mailbox_item *next = item->next;
+			struct record *r = CONTAINER_OF(item, struct record, item);
+
+			if (item->kind == LOG_ITEM_STOP)
+				return NULL;
+			if (!atomic_load(&log_state.abandoned))
+				write_record(r);
+			atomic_fetch_sub(&log_state.bytes, r->size);
+			free(r);
+			item = next;
+		}
+		dropped = atomic_exchange(&log_state.dropped, 0);
+		if (dropped > 0)
+			write_dropped(dropped);
+	}
+}
+
+int log_open(enum log_target target, int max_priority) {
+	int r;
+
+	log_state.max_priority = max_priority;
+	if (target == LOG_TARGET_AUTO)
+		target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
+	log_state.target = target;
+	/* One more than the records, so that the stop always fits. */
+	r = mailbox_new(LOG_RECORDS_MAX + 1, &log_state.mailbox);
+	if (r < 0)
+		return r;
+	atomic_store(&log_state.abandoned, false);
+	r = pthread_create(&log_state.writer, NULL, writer_main, log_state.mailbox);
+	if (r != 0) {
+		log_state.mailbox = mailbox_free(log_state.mailbox);
+		return -r;
+	}
+	log_state.open = true;
+	return 0;
+}
+
+void log_close(void) {
+	struct timespec until;
+
+	if (!log_state.open)
+		return;
+	log_state.open = false;
+	log_state.stop.kind = LOG_ITEM_STOP;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LOG_CLOSE_USEC / USEC_PER_SEC;
+	/* Full only when the writer has been stuck for thousands of records: then it is not waited for either. */
+	if (mailbox_post(log_state.mailbox, &log_state.stop) == 0 &&
+	    pthread_timedjoin_np(log_state.writer, NULL, &until) == 0) {
+		log_state.mailbox = mailbox_free(log_state.mailbox);
+		return;
+	}
+	atomic_store(&log_state.abandoned, true);
+	pthread_detach(log_state.writer);
+	log_state.mailbox = NULL;
+}
+
+/* The iovecs and the strings in one allocation. */
+static struct record *record_new(int priority, const char *text, size_t text_len, const struct log_field *fields,
+				 size_t n_fields) {
+	size_t size = sizeof(struct record) + (n_fields + 2) * sizeof(struct iovec) + strlen("MESSAGE=") + text_len +
+		      sizeof("PRIORITY=0");
+	struct record *r;
+	char *p;
+
+	for (size_t i = 0; i < n_fields; i++)
+		size += strlen(fields[i].name) + 1 + fields[i].size;
+	r = malloc(size);
+	if (!r)
+		return NULL;
+	r->priority = priority;
+	r->size = size;
+	r->n = n_fields + 2;
+	clock_gettime(CLOCK_REALTIME, &r->time);
+	p = (char *)&r->iov[r->n];
+	r->iov[0].iov_base = p;
+	p = mempcpy(mempcpy(p, "MESSAGE=", strlen("MESSAGE=")), text, text_len);
+	r->iov[0].iov_len = (size_t)(p - (char *)r->iov[0].iov_base);
+	r->iov[1].iov_base = p;
+	r->iov[1].iov_len = (size_t)sprintf(p, "PRIORITY=%d", priority);
+	p += r->iov[1].iov_len;
+	for (size_t i = 0; i < n_fields; i++) {
+		r->iov[2 + i].iov_base = p;
+		p = mempcpy(p, fields[i].name, strlen(fields[i].name));
+		*p++ = '=';
+		if (fields[i].size)
+			p = mempcpy(p, fields[i].value, fields[i].size);
+		r->iov[2 + i].iov_len = (size_t)(p - (char *)r->iov[2 + i].iov_base);
+	}
+	return r;
+}
+
+static void log_record(int priority, const struct strbuf *text, const struct log_field *fields, size_t n_fields) {
+	struct record *r = record_new(priority, strbuf_str(text), text->len, fields, n_fields);
+
+	if (!r) {
+		atomic_fetch_add(&log_state.dropped, 1);
+		return;
+	}
+	if (!log_state.open) {
+		write_line(&r->time, priority, strbuf_str(text), text->len);
+		free(r);
+		return;
+	}
+	r->item.kind = LOG_ITEM_RECORD;
+	if (atomic_fetch_add(&log_state.bytes, r->size) + r->size > LOG_BYTES_MAX ||
+	    mailbox_post(log_state.mailbox, &r->item) < 0) {
+		atomic_fetch_sub(&log_state.bytes, r->size);
+		atomic_fetch_add(&log_state.dropped, 1);
+		free(r);
+	}
+}
+
+void log_write(int priority, const struct log_field *fields, size_t n_fields, const char *format, ...) {
+	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
+	va_list args;
+
+	if (!log_enabled(priority))
+		return;
+	va_start(args, format);
+	strbuf_vprintf(&text, format, args);
+	va_end(args);
+	if (text.failed) {
+		atomic_fetch_add(&log_state.dropped, 1);
+		return;
+	}
+	log_record(priority, &text, fields, n_fields > LOG_FIELDS_MAX ? LOG_FIELDS_MAX : n_fields);
+}

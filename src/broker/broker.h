@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* A broker connection as the main thread sees it. Behind it one thread owns the rabbitmq-c connection; the two talk
+ * through two mailboxes. Every function here is called on the main thread, every callback runs on it, from the event loop,
+ * never from inside a function of this header.
+ *
+ * A consumer is one queue on one channel. What is wanted of it (consume or not) is set here and kept by the thread
+ * through every reconnect. Each time its channel is opened it gets a new *epoch*, a number that never returns in the life of
+ * the consumer; a message carries the epoch that delivered it and can only be settled while that epoch is current. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "base/macro.h"
+#include "config/config.h"
+#include "message/message.h"
+
+struct broker;
+struct consumer;
+
+enum broker_state {
+	BROKER_CONNECTING, /* resolving, connecting, logging in */
+	BROKER_UP,	   /* logged in */
+	BROKER_WAITING,	   /* the last attempt failed or the connection was lost; tries again after a delay */
+	BROKER_STOPPED,	   /* broker_stop is done: everything posted before it was sent (or could not be) */
+};
+
+enum consumer_state {
+	CONSUMER_IDLE,	    /* not consuming: not wanted, or not connected */
+	CONSUMER_CONSUMING, /* basic.consume-ok received */
+	CONSUMER_FAILED,    /* its queue is missing, declared differently, deleted, refused ...; tries again after a delay */
+};
+
+/* Why a state was entered. */
+struct broker_report {
+	const char *reason;  /* one printable line without secrets; NULL if there is nothing to say. Borrowed for the call. */
+	uint64_t retry_usec; /* WAITING, FAILED: the delay before the next attempt; else 0 */
+};
+
+struct broker_callbacks {
+	void (*state)(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata);
+	/* connection.blocked (true, with the broker's reason) and connection.unblocked. May be NULL. */
+	void (*blocked)(struct broker *b, bool blocked, const char *reason, void *userdata);
+};
+
+struct consumer_callbacks {
+	/* A message was delivered. Takes ownership; it must come back by consumer_settle, or message_free when its epoch ended. */
+	void (*message)(struct message *m, void *userdata);
+	/* The consumer's state changed, or was reported again with another reason. */
+	void (*state)(enum consumer_state state, const struct broker_report *report, void *userdata);
+	/* The channel of this epoch is gone: the broker delivers again every message of it that was not settled, and settling
+	 * one is pointless. Comes after all of its messages. */
+	void (*lost)(uint64_t epoch, void *userdata);
+	/* A settlement reached the thread after its epoch had ended and was dropped. Takes ownership of the message. */
+	void (*unsettled)(struct message *m, void *userdata);
+	/* consumer_cancel is done: the broker has confirmed it, or the channel is gone; no further message comes until
+	 * consumer_consume. */
+	void (*cancelled)(void *userdata);
+};
+
+/* Makes a broker and its thread, which begins to connect at once. Keeps a reference to `config`, of which `broker` is a part,
+ * until it is freed. max_message_size is the configuration's. -ENOMEM, -EAGAIN (no thread). */
+int broker_new(sd_event *event, struct config *config, const struct config_broker *broker,
+	       const struct broker_callbacks *callbacks, void *userdata, struct broker **ret);
+
+/* Ends the thread at once, if broker_stop has not, and frees everything, the consumers too. Waits for the thread for at
+ * most two seconds; a thread stuck in name resolution beyond that is left behind and cleans up after itself.
+ * NULL-safe, returns NULL. */
+struct broker *broker_free(struct broker *b);
+DEFINE_CLEANUP(struct broker *, broker_free);
+
+const struct config_broker *broker_config(const struct broker *b);
+
+/* Adds a consumer for the queue; idle until consumer_consume. Owned by the broker. -ENOMEM. */
+int broker_add_consumer(struct broker *b, const struct config_queue *queue, const struct consumer_callbacks *callbacks,
+			void *userdata, struct consumer **ret);
+
+/* Wants messages: declares or checks the topology, then consumes with this prefetch (1 to 65535), now and after each
+ * reconnect. -ENOBUFS (see consumer_settle). Consuming already with another prefetch: cancel first. */
+int consumer_consume(struct consumer *c, unsigned prefetch);
+
+/* Wants no more messages. What was delivered can still be settled. -ENOBUFS. */
+int consumer_cancel(struct consumer *c);
+
+/* Hands the message back to be settled with `verdict`, and takes ownership whatever it returns. Order is kept, also with
+ * respect to consumer_cancel: what is returned after a cancel is not redelivered to this consumer. -ENOBUFS: the
+ * mailbox is full because the thread is stuck: the message was freed, the connection is being shut down, the broker will deliver it
+ * again. */
+int consumer_settle(struct consumer *c, struct message *m, enum verdict verdict);
+
+/* Closes the connection in an orderly way once everything posted before has been sent: ends in BROKER_STOPPED, at the
+ * latest after timeout_usec. */
+int broker_stop(struct broker *b, uint64_t timeout_usec);
+
+/* 0 while the thread is idle or within the deadline of what it is doing; otherwise for how long it has been overdue. A
+ * first call that finds it overdue shuts the socket down to free it. For the watchdog. */
+uint64_t broker_overdue_usec(struct broker *b, uint64_t now_usec);
+
+const char *broker_state_to_string(enum broker_state s);
+const char *consumer_state_to_string(enum consumer_state s);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* One run of a handler for one message: from spawning the process to its end, with deadlines and captured output. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "base/macro.h"
+#include "config/config.h"
+#include "handler/spawn.h"
+#include "message/message.h"
+
+/* Shared by all runs: reaps children, knows whose environment handlers get. Owned by the manager. */
+struct executor;
+struct run;
+
+/* How a run ended. */
+enum run_end {
+	RUN_EXITED,   /* exit status in `status` */
+	RUN_SIGNALED, /* killed by signal `status` that was not ours */
+	RUN_TIMEOUT,  /* did not end in time and was stopped by us; `status` is as wait(2) told it, decoded by `signaled` */
+	RUN_STOPPED,  /* run_stop or run_kill ended it; likewise */
+};
+
+struct run_result {
+	enum run_end end;
+	int status;    /* exit status, or signal number if `signaled` */
+	bool signaled; /* the process was killed by a signal */
+	bool dumped;   /* and left a core */
+	uint64_t duration_usec; /* from spawning to reaping */
+	uint64_t output_bytes;	/* written to stdout and stderr together, as far as it was read */
+	uint64_t output_dropped; /* of these, not passed on because of the limit */
+};
+
+struct run_callbacks {
+	/* One line of output without its newline, at most RUN_LINE_MAX bytes, raw (escape it). stream is 1 or 2. Called at
+	 * most until the run's limit of RUN_OUTPUT_MAX bytes is reached, then once more with `cut`, and never again. */
+	void (*line)(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata);
+	/* The handler's process has ended and its output was delivered. The run is still the caller's to free; it may be freed
+	 * here. Called exactly once, from the event loop. */
+	void (*ended)(struct run *r, const struct run_result *result, void *userdata);
+};
+
+#define RUN_LINE_MAX 4096
+#define RUN_OUTPUT_MAX 65536
+
+/* Blocks SIGCHLD must be by the caller, before any thread is made. -errno. One executor per process: it becomes the reaper
+ * of every child, and the subreaper of their orphans. */
+int executor_new(sd_event *event, struct executor **ret);
+/* Runs must have been freed before. NULL-safe. */
+struct executor *executor_free(struct executor *e);
+DEFINE_CLEANUP(struct executor *, executor_free);
+
+/* Starts the handler for the message, both borrowed until run_free. `attempt` is for AMQP_ATTEMPT; 0: unknown, not passed.
+ * 0, or -errno with `error` (the caller's, overwritten) saying which step failed on what: the message was not tried. */
+int run_start(struct executor *e, const struct config_queue *queue, const struct message *m, unsigned attempt,
+	      const struct run_callbacks *callbacks, void *userdata, struct spawn_error *error, struct run **ret);
+
+/* SIGTERM to the process group, SIGKILL to everything that descends from it after handler.kill_grace. Idempotent. */
+void run_stop(struct run *r);
+/* SIGKILL to everything that descends from it, at once. */
+void run_kill(struct run *r);
+
+/* Frees the run; a process that still runs is killed (SIGKILL) and reaped by the executor later. NULL-safe. */
+struct run *run_free(struct run *r);
+DEFINE_CLEANUP(struct run *, run_free);
+
+pid_t run_pid(const struct run *r);
+uint64_t run_started_usec(const struct run *r);
+
+/* A check without a message whether the handler could be executed as far as can be told without doing it: the command exists, is a
+ * regular file with execute permission, a script's interpreter likewise, the directory can be entered. 0, or -errno with
+ * `error` filled in. */
+int run_probe(const struct config_handler *handler, struct spawn_error *error);

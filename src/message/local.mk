@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+libexecd_a_SOURCES +=

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* A message as it came from the broker: where from, with which properties, and its body. Travels between threads
+ * through mailboxes, from the broker's thread to the main thread and, to be settled, back: one object, one owner at any time. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/macro.h"
+#include "base/mailbox.h"
+#include "message/field.h"
+
+/* Bodies up to this many bytes are kept on the heap (and fit a pipe), larger ones in a memory file. */
+#define BODY_HEAP_MAX 65536
+
+/* basic properties (AMQP 0-9-1, 1.8.1), each absent or present. */
+struct properties {
+	struct text content_type;
+	struct text content_encoding;
+	struct text correlation_id;
+	struct text reply_to;
+	struct text expiration;
+	struct text message_id;
+	struct text type;
+	struct text user_id;
+	struct text app_id;
+	struct text cluster_id;
+	struct table headers;
+	uint64_t timestamp; /* seconds since 1970 */
+	uint8_t delivery_mode;
+	uint8_t priority;
+	bool has_headers;
+	bool has_timestamp;
+	bool has_delivery_mode;
+	bool has_priority;
+};
+
+/* What becomes of a message at the broker. */
+enum verdict {
+	VERDICT_NONE,	 /* not decided yet */
+	VERDICT_ACK,	 /* basic.ack */
+	VERDICT_REQUEUE, /* basic.reject with requeue: a handler has failed, a quorum queue counts it */
+	VERDICT_RETURN,	 /* basic.nack with requeue: never tried */
+};
+
+struct message {
+	struct mailbox_item item; /* for the mailboxes; `kind` is the broker room's */
+
+	/* Where it came from; what settling it needs. */
+	uint32_t consumer; /* id of the consumer, see broker/broker.h */
+	uint64_t epoch;	   /* the opening of that consumer's channel that delivered it: see broker/broker.h */
+	uint64_t delivery_tag;
+	enum verdict verdict;
+
+	bool redelivered;
+	struct text exchange;
+	struct text routing_key;
+	struct text consumer_tag;
+	struct properties properties;
+
+	uint64_t body_size;
+	bool too_large;	    /* over limits.max_message_size: the body was dropped as it arrived, body and body_fd are empty */
+	char *body;	    /* owned; NULL if empty, too large or in body_fd */
+	int body_fd;	    /* owned; memory file of body_size bytes, sealed against every change, offset unspecified; or -1 */
+	uint64_t received_usec; /* when the last frame arrived; monotonic */
+};
+
+/* An empty message (body_fd is -1). -ENOMEM. */
+int message_new(struct message **ret);
+struct message *message_free(struct message *m);
+DEFINE_CLEANUP(struct message *, message_free);
+
+/* Prepares room for a body of `size` bytes: heap or memory file. Call once, before message_append_body. -ENOMEM, or an
+ * errno of memfd_create(2). */
+int message_reserve_body(struct message *m, uint64_t size);
+
+/* Adds the next piece; the caller never exceeds what was reserved. -errno of write(2) (for example -ENOSPC). */
+int message_append_body(struct message *m, const void *data, size_t len);
+
+/* After the last piece: seals the memory file. -errno of fcntl(2). */
+int message_finish_body(struct message *m);
+
+/* Which attempt to handle it this is, as far as the broker tells: x-delivery-count + 1 (quorum queues), 1 if it is not
+ * redelivered, 0 if unknown. */
+unsigned message_attempt(const struct message *m);
+
+const char *verdict_to_string(enum verdict v);
