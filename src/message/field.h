@@ -35,6 +35,9 @@ enum field_kind {
 	FIELD_VOID = 'V',
 };
 
+/* No table is nested deeper than this: whoever makes one (the AMQP decoder, the configuration) sees to it. */
+#define FIELD_DEPTH_MAX 64
+
 struct field;
 
 /* A table, whose fields have names, or an array, whose fields have none. */
@@ -60,7 +63,8 @@ struct field {
 	};
 };
 
-/* Copies len bytes and adds the NUL. -ENOMEM. */
+/* Makes t a copy of len bytes, with the NUL; what it held is freed. `data` may be NULL if len is 0: present, but empty.
+ * -ENOMEM, with t unchanged. */
 int text_set(struct text *t, const void *data, size_t len);
 void text_clear(struct text *t);
 
@@ -71,7 +75,7 @@ static inline void table_clear_cleanup(struct table *t) {
 	table_clear(t);
 }
 
-/* A deep copy. -ENOMEM. */
+/* A deep copy. -ENOMEM; -ELOOP when nested deeper than FIELD_DEPTH_MAX. */
 int table_copy(const struct table *from, struct table *ret);
 
 /* The first field of that name, or NULL. Borrowed. */
@@ -82,6 +86,6 @@ int field_get_i64(const struct field *f, int64_t *ret);
 
 /* The value as text for an environment variable or a log line, appended to b: strings and bytes as they are, numbers in
  * decimal, booleans as "true" and "false", timestamps as seconds, void as nothing, tables and arrays as JSON
- * (bytes that are not UTF-8 as base64). -ENOMEM. */
+ * (message/json.h). -ENOMEM. */
 struct strbuf;
 int field_format(const struct field *f, struct strbuf *b);

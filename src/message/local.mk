@@ -1,2 +1,9 @@
 # SPDX-License-Identifier: MIT
-libexecd_a_SOURCES +=
+libexecd_a_SOURCES += \
+	%D%/field.c %D%/field.h \
+	%D%/json.c %D%/json.h \
+	%D%/message.c %D%/message.h
+
+check_PROGRAMS += tests/unit/test_field tests/unit/test_message
+tests_unit_test_field_SOURCES = tests/unit/test_field.c
+tests_unit_test_message_SOURCES = tests/unit/test_message.c

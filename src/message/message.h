@@ -58,8 +58,9 @@ struct message {
 	struct properties properties;
 
 	uint64_t body_size;
+	uint64_t body_filled; /* how much of it message_append_body has stored */
 	bool too_large;	    /* over limits.max_message_size: the body was dropped as it arrived, body and body_fd are empty */
-	char *body;	    /* owned; NULL if empty, too large or in body_fd */
+	char *body;	    /* owned, followed by a NUL; NULL if empty, too large or in body_fd */
 	int body_fd;	    /* owned; memory file of body_size bytes, sealed against every change, offset unspecified; or -1 */
 	uint64_t received_usec; /* when the last frame arrived; monotonic */
 };
@@ -69,11 +70,11 @@ int message_new(struct message **ret);
 struct message *message_free(struct message *m);
 DEFINE_CLEANUP(struct message *, message_free);
 
-/* Prepares room for a body of `size` bytes: heap or memory file. Call once, before message_append_body. -ENOMEM, or an
- * errno of memfd_create(2). */
+/* Sets body_size and prepares room for a body of `size` bytes: heap or memory file. Call once, before
+ * message_append_body. -ENOMEM, or an errno of memfd_create(2). */
 int message_reserve_body(struct message *m, uint64_t size);
 
-/* Adds the next piece; the caller never exceeds what was reserved. -errno of write(2) (for example -ENOSPC). */
+/* Adds the next piece. -EMSGSIZE: more than was reserved. -errno of write(2) (for example -ENOSPC). */
 int message_append_body(struct message *m, const void *data, size_t len);
 
 /* After the last piece: seals the memory file. -errno of fcntl(2). */

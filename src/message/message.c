@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "message/message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
+static const char *const verdict_names[] = {
+	[VERDICT_NONE] = "none",
+	[VERDICT_ACK] = "ack",
+	[VERDICT_REQUEUE] = "requeue",
+	[VERDICT_RETURN] = "return",
+};
+
+const char *verdict_to_string(enum verdict v) {
+	if ((size_t)v >= ARRAY_SIZE(verdict_names))
+		return "unknown";
+	return verdict_names[v];
+}
+
+int message_new(struct message **ret) {
+	struct message *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->body_fd = -1;
+	*ret = m;
+	return 0;
+}
+
+static void properties_clear(struct properties *p) {
+	struct text *texts[] = {
+		&p->content_type, &p->content_encoding, &p->correlation_id, &p->reply_to,
+		&p->expiration,   &p->message_id,       &p->type,           &p->user_id,
+		&p->app_id,       &p->cluster_id,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		text_clear(texts[i]);
+	table_clear(&p->headers);
+}
+
+struct message *message_free(struct message *m) {
+	if (m) {
+		text_clear(&m->exchange);
+		text_clear(&m->routing_key);
+		text_clear(&m->consumer_tag);
+		properties_clear(&m->properties);
+		free(m->body);
+		fd_close(m->body_fd);
+		free(m);
+	}
+	return NULL;
+}
+
+static int memory_file_new(void) {
+	int fd = memfd_create("amqp-message", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	/* Older kernels do not know the flag and refuse it. */
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("amqp-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd < 0 ? -errno : fd;
+}
+
+int message_reserve_body(struct message *m, uint64_t size) {
+	if (size > BODY_HEAP_MAX) {
+		int fd = memory_file_new();
+
+		if (fd < 0)
+			return fd;
+		m->body_fd = fd;
+	} else if (size > 0) {
+		m->body = malloc((size_t)size + 1);
+		if (!m->body)
+			return -ENOMEM;
+		m->body[size] = '\0';
+	}
+	m->body_size = size;
+	m->body_filled = 0;
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t len) {
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int message_append_body(struct message *m, const void *data, size_t len) {
+	int r;
+
+	if (len > m->body_size - m->body_filled)
+		return -EMSGSIZE;
+	if (len == 0)
+		return 0;
+	if (m->body_fd >= 0) {
+		r = write_all(m->body_fd, data, len);
+		if (r < 0)
+			return r;
+	} else {
+		memcpy(m->body + m->body_filled, data, len);
+	}
+	m->body_filled += len;
+	return 0;
+}
+
+int message_finish_body(struct message *m) {
+	if (m->body_fd >= 0 &&
+	    fcntl(m->body_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return -errno;
+	return 0;
+}
+
+unsigned message_attempt(const struct message *m) {
+	const struct field *count = table_find(&m->properties.headers, "x-delivery-count");
+	int64_t before;
+
+	if (count && field_get_i64(count, &before) == 0 && before >= 0)
+		return before < UINT_MAX ? (unsigned)before + 1 : UINT_MAX;
+	return m->redelivered ? 0 : 1;
+}
