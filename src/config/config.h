@@ -86,6 +86,7 @@ struct config {
 struct config_problem {
 	char *file;   /* owned */
 	unsigned line; /* 0 when the problem is the file's as a whole */
+	unsigned position; /* line in the whole text with its included files; what the list is sorted by */
 	char *key;    /* full path of the key, as "queues[0].handler.timeout"; NULL if none */
 	char *text;   /* what is wrong and what was expected, with the closest known key where there is one */
 	bool warning; /* true: worth saying, no reason to refuse the file */
@@ -99,8 +100,9 @@ struct config_problems {
 };
 
 /* Reads and checks the file. 0: *ret holds one reference (problems may hold warnings). -EINVAL: problems says why.
- * -ENOMEM. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. */
-int config_read(const char *path, struct config_problems *problems, struct config **ret);
+ * -ENOMEM. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. (Not
+ * config_read: libconfig exports a function of that name.) */
+int config_load(const char *path, struct config_problems *problems, struct config **ret);
 
 struct config *config_ref(struct config *c);
 /* Drops a reference; the last one frees the tree and wipes the passwords. Thread-safe. NULL-safe, returns NULL. */
