@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-libexecd_a_SOURCES +=
+libexecd_a_SOURCES += %D%/manager.c %D%/manager.h

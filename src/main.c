@@ -1,4 +1,202 @@
 /* SPDX-License-Identifier: MIT */
-int main(void) {
+/* amqp-execd: arguments, signal mask, exit status. */
+#include "autoconf.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "handler/run.h"
+#include "manager.h"
+
+#define DEFAULT_CONFIG SYSCONFDIR "/amqp-execd/amqp-execd.conf"
+
+struct arguments {
+	const char *config;
+	bool check;
+	bool dump;
+	int log_priority;
+};
+
+enum { OPTION_CHECK = 256, OPTION_DUMP, OPTION_LOG_LEVEL, OPTION_VERSION };
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"check", no_argument, NULL, OPTION_CHECK},
+	{"dump-config", no_argument, NULL, OPTION_DUMP},
+	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{NULL, 0, NULL, 0},
+};
+
+static void print_help(void) {
+	printf("Usage: amqp-execd [OPTION...]\n"
+	       "Consume RabbitMQ queues and run a handler process for each message.\n"
+	       "\n"
+	       "  -c, --config FILE      read FILE instead of " DEFAULT_CONFIG "\n"
+	       "      --check            check the configuration, say what is wrong, and exit\n"
+	       "      --dump-config      print the effective configuration, secrets hidden, and exit\n"
+	       "      --log-level LEVEL  err, warning, notice, info (default) or debug\n"
+	       "  -h, --help             print this and exit\n"
+	       "      --version          print the version and exit\n"
+	       "\n"
+	       "Stays in the foreground. SIGTERM and SIGINT stop it: running handlers end first;\n"
+	       "a second one stops the handlers, too.\n"
+	       "\n"
+	       "Exit status: 0 clean stop, 64 wrong usage, 70 internal error, 78 configuration error.\n"
+	       "\n"
+	       "amqp-execd(8), amqp-execd.conf(5)\n");
+}
+
+/* 0: go on. Positive: leave with *ret_status. */
+static int parse_arguments(int argc, char **argv, struct arguments *args, int *ret_status) {
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			args->config = optarg;
+			break;
+		case OPTION_CHECK:
+			args->check = true;
+			break;
+		case OPTION_DUMP:
+			args->dump = true;
+			break;
+		case OPTION_LOG_LEVEL:
+			args->log_priority = log_priority_from_string(optarg);
+			if (args->log_priority < 0) {
+				fprintf(stderr, "amqp-execd: unknown log level \"%s\": err, warning, notice, info or debug\n", optarg);
+				*ret_status = EX_USAGE;
+				return 1;
+			}
+			break;
+		case 'h':
+			print_help();
+			*ret_status = 0;
+			return 1;
+		case OPTION_VERSION:
+			printf("amqp-execd %s\n", PACKAGE_VERSION);
+			*ret_status = 0;
+			return 1;
+		default:
+			fprintf(stderr, "Try \"amqp-execd --help\".\n");
+			*ret_status = EX_USAGE;
+			return 1;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "amqp-execd: unexpected argument \"%s\"\nTry \"amqp-execd --help\".\n", argv[optind]);
+		*ret_status = EX_USAGE;
+		return 1;
+	}
 	return 0;
+}
+
+/* To stderr as plain text for the one who asked (--check, --dump-config), else to the log. */
+static void tell_problems(const struct config_problems *problems, bool to_log) {
+	for (size_t i = 0; i < problems->n; i++) {
+		const struct config_problem *p = &problems->items[i];
+		CLEANUP(free) char *text = NULL;
+
+		if (config_problem_format(p, &text) < 0)
+			continue;
+		if (to_log)
+			log_write(p->warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
+		else
+			fprintf(stderr, "%s%s\n", p->warning ? "warning: " : "", text);
+	}
+}
+
+/* What --check can tell beyond the file: handlers that could not be executed here and now. */
+static void check_handlers(const struct config *config) {
+	for (size_t i = 0; i < config->n_queues; i++) {
+		struct spawn_error error;
+		char what[512];
+
+		if (run_probe(&config->queues[i].handler, &error) < 0)
+			fprintf(stderr, "warning: %s: queue \"%s\": handler cannot be executed: %s\n", config->path,
+				config->queues[i].name, spawn_error_format(&error, what, sizeof(what)));
+	}
+}
+
+/* --check and --dump-config. Returns the exit status. */
+static int answer(const struct arguments *args, const struct config *config) {
+	if (args->check) {
+		check_handlers(config);
+		fprintf(stderr, "%s: the configuration is valid: %zu broker%s, %zu queue%s\n", config->path, config->n_brokers,
+			config->n_brokers == 1 ? "" : "s", config->n_queues, config->n_queues == 1 ? "" : "s");
+	}
+	if (args->dump && (config_dump(config, stdout) < 0 || fflush(stdout) == EOF)) {
+		fprintf(stderr, "amqp-execd: cannot write the configuration: %s\n", strerror(errno));
+		return EX_SOFTWARE;
+	}
+	return 0;
+}
+
+/* Signals come through the event loop; threads and handlers get their masks from there. */
+static int prepare_signals(void) {
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return -errno;
+	return 0;
+}
+
+static int run_daemon(struct config *config) {
+	int r;
+
+	/* The broker passwords are in our memory: no core dumps, and no reading through /proc by the same user. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	log_info("amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
+	r = manager_run(config);
+	return r < 0 ? EX_SOFTWARE : 0;
+}
+
+int main(int argc, char **argv) {
+	struct arguments args = {.config = DEFAULT_CONFIG, .log_priority = LOG_INFO};
+	struct config_problems problems = {0};
+	CLEANUP(config_unref) struct config *config = NULL;
+	bool ask;
+	int status, r;
+
+	if (parse_arguments(argc, argv, &args, &status) > 0)
+		return status;
+	ask = args.check || args.dump;
+	r = prepare_signals();
+	if (r >= 0 && !ask)
+		r = log_open(LOG_TARGET_AUTO, args.log_priority);
+	if (r < 0) {
+		fprintf(stderr, "amqp-execd: cannot start: %s\n", strerror(-r));
+		return EX_SOFTWARE;
+	}
+	r = config_load(args.config, &problems, &config);
+	tell_problems(&problems, !ask);
+	if (r == -EINVAL)
+		status = EX_CONFIG;
+	else if (r < 0)
+		status = EX_SOFTWARE;
+	else
+		status = ask ? answer(&args, config) : run_daemon(config);
+	if (r < 0 && r != -EINVAL)
+		log_error("cannot read %s: %s", args.config, strerror(-r));
+	config_problems_clear(&problems);
+	/* The passwords are wiped: from here on a memory checker may look at us. */
+	config = config_unref(config);
+	(void)prctl(PR_SET_DUMPABLE, 1);
+	log_close();
+	return status;
 }

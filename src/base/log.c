@@ -122,7 +122,7 @@ static void write_record(const struct record *r) {
 }
 
 static void write_dropped(unsigned long n) {
-	char text[96];
+	char text[128];
 	struct timespec now;
 
 	snprintf(text, sizeof(text), "MESSAGE=%lu log messages were dropped: they came faster than they could be written", n);
@@ -169,8 +169,7 @@ int log_open(enum log_target target, int max_priority) {
 	if (target == LOG_TARGET_AUTO)
 		target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
 	log_state.target = target;
-	/* One more than the records, so that the stop always fits. */
-	r = mailbox_new(LOG_RECORDS_MAX + 1, &log_state.mailbox);
+	r = mailbox_new(LOG_RECORDS_MAX, &log_state.mailbox);
 	if (r < 0)
 		return r;
 	atomic_store(&log_state.abandoned, false);

@@ -1,2 +1,15 @@
 # SPDX-License-Identifier: MIT
-libexecd_a_SOURCES +=
+libexecd_a_SOURCES += \
+	%D%/delivery.c %D%/delivery.h \
+	%D%/dispatcher.c %D%/dispatcher.h \
+	%D%/outcome.c %D%/outcome.h \
+	%D%/pause.c %D%/pause.h \
+	%D%/queue.c %D%/queue.h \
+	%D%/record.c %D%/record.h \
+	%D%/report.c %D%/report.h
+
+check_PROGRAMS += tests/unit/test_dispatcher tests/unit/test_outcome tests/unit/test_pause tests/unit/test_record
+tests_unit_test_dispatcher_SOURCES = tests/unit/test_dispatcher.c
+tests_unit_test_outcome_SOURCES = tests/unit/test_outcome.c
+tests_unit_test_pause_SOURCES = tests/unit/test_pause.c
+tests_unit_test_record_SOURCES = tests/unit/test_record.c

@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: MIT
-libexecd_a_SOURCES +=
+libexecd_a_SOURCES += \
+	%D%/status.c %D%/status.h \
+	%D%/systemd.c %D%/systemd.h
+
+check_PROGRAMS += tests/unit/test_status
+tests_unit_test_status_SOURCES = tests/unit/test_status.c

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* One configured queue at work: it admits messages, has their handlers run, decides what becomes of them and hands them back.
+ * Everything happens on the main thread, from the event loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "broker/broker.h"
+#include "config/config.h"
+#include "delivery/dispatcher.h"
+#include "handler/run.h"
+
+enum queue_state {
+	QUEUE_STARTING,	 /* the first attempt to consume is under way */
+	QUEUE_CONSUMING, /* messages come */
+	QUEUE_DEGRADED,	 /* no messages come, for a reason outside (broker down, queue missing ...); the broker room tries again */
+	QUEUE_PAUSED,	 /* we take no messages because the handler cannot be executed; looked at again after a growing delay */
+	QUEUE_PROBING,	 /* the handler looks executable again: messages are taken one by one until one was started */
+	QUEUE_STOPPING,	 /* takes nothing new; handlers that run are awaited */
+	QUEUE_STOPPED,	 /* nothing in hand, nothing will come */
+};
+
+/* Since the start; monotonic. */
+struct queue_counters {
+	uint64_t delivered; /* messages received */
+	uint64_t acked;
+	uint64_t requeued; /* after a failed handler */
+	uint64_t returned; /* untried */
+	uint64_t lost;	   /* could not be settled: the channel was gone; the broker delivers them again */
+};
+
+struct queue;
+
+struct queue_callbacks {
+	/* State, reason or counters changed. */
+	void (*changed)(struct queue *q, void *userdata);
+};
+
+/* A queue that does nothing yet. Everything passed is borrowed and outlives it. -ENOMEM or an errno of sd-event. */
+int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct executor *executor,
+	      struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata, struct queue **ret);
+
+/* Handlers that still run are killed, messages in hand are freed unsettled: for the end, after queue_stop, and for errors.
+ * NULL-safe, returns NULL. */
+struct queue *queue_free(struct queue *q);
+DEFINE_CLEANUP(struct queue *, queue_free);
+
+/* Begins to consume. 0 or -ENOBUFS. */
+int queue_start(struct queue *q);
+
+/* The broker cannot be reached (for STATUS and readiness; the broker room reconnects). */
+void queue_broker_down(struct queue *q, const char *reason);
+
+/* Stops consuming, gives untried messages back at once, requeues held ones at once, lets running handlers end. Reaches
+ * QUEUE_STOPPED when the last one has been settled and the broker has confirmed the cancel. */
+void queue_stop(struct queue *q);
+
+/* Stops the handlers that run: SIGTERM, grace, SIGKILL (now = false), or SIGKILL at once. Their messages are requeued. */
+void queue_stop_handlers(struct queue *q, bool now);
+
+enum queue_state queue_state(const struct queue *q);
+/* Why it is degraded or paused; NULL if it is not. Borrowed until the next event. */
+const char *queue_reason(const struct queue *q);
+/* True once the queue has consumed, or its first attempt has failed. */
+bool queue_was_attempted(const struct queue *q);
+/* True once the queue has consumed. */
+bool queue_has_consumed(const struct queue *q);
+unsigned queue_running(const struct queue *q);
+unsigned queue_waiting(const struct queue *q);
+unsigned queue_held(const struct queue *q);
+const struct queue_counters *queue_counters(const struct queue *q);
+const struct config_queue *queue_config(const struct queue *q);
+
+const char *queue_state_to_string(enum queue_state s);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "delivery/record.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static void add_field(struct record *r, const char *name, const void *value, size_t size) {
+	assert(r->n_fields < RECORD_FIELDS_MAX);
+	r->fields[r->n_fields++] = (struct log_field){name, value, size};
+}
+
+static void add_string(struct record *r, const char *name, const char *value) {
+	add_field(r, name, value, strlen(value));
+}
+
+static void add_number(struct record *r, const char *name, uint64_t value) {
+	char *buf;
+	int n;
+
+	assert(r->n_numbers < ARRAY_SIZE(r->numbers));
+	buf = r->numbers[r->n_numbers++];
+	n = snprintf(buf, sizeof(r->numbers[0]), "%" PRIu64, value);
+	add_field(r, name, buf, (size_t)n);
+}
+
+void record_identify(const struct record_input *in, struct record *ret) {
+	const struct message *m = in->message;
+
+	ret->n_fields = 0;
+	ret->n_numbers = 0;
+	add_string(ret, "AMQP_QUEUE", in->queue);
+	add_number(ret, "AMQP_DELIVERY_TAG", m->delivery_tag);
+	if (m->properties.message_id.data)
+		add_field(ret, "AMQP_MESSAGE_ID", m->properties.message_id.data, m->properties.message_id.len);
+}
+
+static void append_seconds(struct strbuf *b, const char *key, uint64_t usec) {
+	strbuf_printf(b, " %s=%" PRIu64 ".%03" PRIu64 "s", key, usec / USEC_PER_SEC, usec % USEC_PER_SEC / USEC_PER_MSEC);
+}
+
+static void format_result(const struct run_result *result, struct record *r) {
+	struct strbuf *b = &r->text;
+
+	if (result->end == RUN_TIMEOUT)
+		strbuf_append_str(b, " timeout=yes");
+	if (result->end == RUN_STOPPED)
+		strbuf_append_str(b, " stopped=yes");
+	if (result->signaled) {
+		const char *name = sigabbrev_np(result->status);
+
+		if (name)
+			strbuf_printf(b, " signal=%s", name);
+		else
+			strbuf_printf(b, " signal=%d", result->status);
+		if (result->dumped)
+			strbuf_append_str(b, " core=yes");
+		add_number(r, "HANDLER_SIGNAL", (uint64_t)result->status);
+	} else {
+		strbuf_printf(b, " exit=%d", result->status);
+		add_number(r, "HANDLER_EXIT_STATUS", (uint64_t)result->status);
+	}
+	append_seconds(b, "duration", result->duration_usec);
+	add_number(r, "HANDLER_DURATION_USEC", result->duration_usec);
+}
+
+int record_format(const struct record_input *in, struct record *ret) {
+	const struct message *m = in->message;
+	struct strbuf *b = &ret->text;
+
+	*ret = (struct record){0};
+	record_identify(in, ret);
+	strbuf_printf(b, "%s queue=", in->event);
+	strbuf_append_value(b, in->queue, strlen(in->queue));
+	strbuf_printf(b, " tag=%" PRIu64, m->delivery_tag);
+	if (m->properties.message_id.data) {
+		strbuf_append_str(b, " message_id=");
+		strbuf_append_value(b, m->properties.message_id.data, m->properties.message_id.len);
+	}
+	if (in->attempt > 0) {
+		strbuf_printf(b, " attempt=%u", in->attempt);
+		add_number(ret, "AMQP_ATTEMPT", in->attempt);
+	} else {
+		strbuf_append_str(b, " attempt=unknown");
+	}
+	if (in->result)
+		format_result(in->result, ret);
+	strbuf_printf(b, " decision=%s", in->decision);
+	add_string(ret, "AMQP_OUTCOME", in->decision);
+	if (in->delay_usec > 0)
+		append_seconds(b, "delay", in->delay_usec);
+	if (in->reason) {
+		strbuf_append_str(b, " reason=");
+		strbuf_append_value(b, in->reason, strlen(in->reason));
+	}
+	if (b->failed) {
+		record_clear(ret);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void record_clear(struct record *r) {
+	strbuf_free(&r->text);
+	r->n_fields = 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The line that the log gets for a message: its text and its journal fields. Pure: formats, does not log. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "handler/run.h"
+#include "message/message.h"
+
+/* What is said of a message. All borrowed. */
+struct record_input {
+	const char *event; /* first word of the line: "settled", "unsettled" */
+	const char *queue;
+	const struct message *message;
+	unsigned attempt;		 /* 0: unknown */
+	const struct run_result *result; /* NULL: no handler ran */
+	const char *decision;		 /* "ack", "requeue", "return", "none" */
+	uint64_t delay_usec;		 /* before the decision takes effect; 0: at once */
+	const char *reason;		 /* why, where the result alone does not say it; NULL */
+};
+
+#define RECORD_FIELDS_MAX 12
+
+/* The result: a line and its fields, good until record_clear. */
+struct record {
+	struct strbuf text;
+	struct log_field fields[RECORD_FIELDS_MAX];
+	size_t n_fields;
+	char numbers[8][24]; /* backing for fields that are numbers */
+	size_t n_numbers;
+};
+
+/* Makes `settled queue=mail tag=7 message_id=a1 attempt=1 exit=0 duration=0.012s decision=ack` and fields AMQP_QUEUE=,
+ * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, HANDLER_EXIT_STATUS= or HANDLER_SIGNAL=,
+ * HANDLER_DURATION_USEC=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
+ * borrow from the input. -ENOMEM. */
+int record_format(const struct record_input *in, struct record *ret);
+
+/* Prepares the fields alone, for a line of a handler's output: AMQP_QUEUE=, AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=. */
+void record_identify(const struct record_input *in, struct record *ret);
+
+void record_clear(struct record *r);
+static inline void record_clear_cleanup(struct record *r) {
+	record_clear(r);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "delivery/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void report_message(const struct record_input *in) {
+	CLEANUP(record_clear) struct record r = {0};
+	bool calm = strcmp(in->decision, "ack") == 0 || !(in->result || in->reason);
+	int priority = calm ? LOG_INFO : LOG_WARNING;
+
+	if (!log_enabled(priority))
+		return;
+	if (record_format(in, &r) < 0)
+		/* No memory for the long line: the short one still says what was decided. */
+		log_write(priority, NULL, 0, "%s tag=%" PRIu64 " decision=%s (no memory for more)", in->event,
+			  in->message->delivery_tag, in->decision);
+	else
+		log_write(priority, r.fields, r.n_fields, "%s", strbuf_str(&r.text));
+}
+
+void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut) {
+	int priority = stream == 2 ? LOG_NOTICE : LOG_INFO;
+	const char *name = stream == 2 ? "stderr" : "stdout";
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	struct record r = {0};
+	char pid_text[16];
+
+	if (!log_enabled(priority))
+		return;
+	record_identify(&(struct record_input){.queue = queue, .message = m}, &r);
+	snprintf(pid_text, sizeof(pid_text), "%d", pid);
+	r.fields[r.n_fields++] = (struct log_field){"HANDLER_PID", pid_text, strlen(pid_text)};
+	r.fields[r.n_fields++] = (struct log_field){"HANDLER_STREAM", name, strlen(name)};
+	strbuf_append_str(&b, "output queue=");
+	strbuf_append_value(&b, queue, strlen(queue));
+	strbuf_printf(&b, " tag=%" PRIu64 " pid=%d %s: ", m->delivery_tag, pid, name);
+	strbuf_append_escaped(&b, text, len);
+	if (cut)
+		strbuf_append_str(&b, " [cut]");
+	if (!b.failed)
+		log_write(priority, r.fields, r.n_fields, "%s", strbuf_str(&b));
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Logs what happens to messages: one line per settled message, and the lines that handlers write. */
+#pragma once
+
+#include "delivery/record.h"
+
+/* Logs the line of record.h: info for an ack or an untried message, warning for everything else. */
+void report_message(const struct record_input *in);
+
+/* Logs a line of a handler's output, escaped, with the message's fields: stdout as info, stderr as notice. `cut`: the
+ * line or the run's output was cut here. */
+void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut);

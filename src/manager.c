@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+#include "manager.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/broker.h"
+#include "delivery/dispatcher.h"
+#include "delivery/queue.h"
+#include "handler/run.h"
+#include "service/status.h"
+#include "service/systemd.h"
+
+/* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection. */
+#define CLOSE_TIMEOUT_USEC (5 * USEC_PER_SEC)
+/* How often more time is asked for while stopping, and for how long. */
+#define EXTEND_INTERVAL_USEC (5 * USEC_PER_SEC)
+#define EXTEND_BY_USEC (20 * USEC_PER_SEC)
+
+enum manager_state {
+	MANAGER_RUNNING,  /* consuming */
+	MANAGER_DRAINING, /* takes nothing new, handlers may end in their own time */
+	MANAGER_KILLING,  /* drain_timeout is over or a second signal came: handlers are being stopped */
+	MANAGER_CLOSING,  /* no handler runs: the connections are being closed */
+};
+
+/* A connection and what is known of it. */
+struct link {
+	struct manager *manager; /* borrowed: the owner */
+	struct broker *broker;	 /* owned */
+	enum broker_state state;
+	char *reason; /* owned; why it is not up */
+	bool overdue; /* its thread makes no progress; logged */
+};
+
+struct manager {
+	struct config *config; /* a reference */
+	sd_event *event;       /* owned */
+	struct systemd *systemd;
+	struct executor *executor;
+	struct dispatcher dispatcher;
+	struct link *links; /* one per broker of the configuration */
+	struct queue **queues; /* one per queue of the configuration */
+	enum manager_state state;
+	uint64_t drain_until_usec;
+	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
+	sd_event_source *extend_timer; /* owned; while stopping */
+	sd_event_source *close_timer;  /* owned; nothing runs, but a broker has not confirmed everything */
+	bool ready;
+};
+
+static const char *const manager_state_names[] = {
+	[MANAGER_RUNNING] = "running",
+	[MANAGER_DRAINING] = "draining",
+	[MANAGER_KILLING] = "stopping handlers",
+	[MANAGER_CLOSING] = "closing",
+};
+
+static void manager_set_state(struct manager *m, enum manager_state state) {
+	assert(state > m->state);
+	log_debug("%s -> %s", manager_state_names[m->state], manager_state_names[state]);
+	m->state = state;
+}
+
+static size_t manager_running(const struct manager *m) {
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		n += queue_running(m->queues[i]);
+	return n;
+}
+
+/* --- what systemd is told ---------------------------------------------------------------------------------------- */
+
+static bool queue_in_trouble(const struct queue *q) {
+	return queue_state(q) == QUEUE_DEGRADED || queue_state(q) == QUEUE_PAUSED || queue_state(q) == QUEUE_PROBING;
+}
+
+static int on_status(void *userdata, char **ret) {
+	struct manager *m = userdata;
+	struct status_trouble *troubles = calloc(m->config->n_queues, sizeof(*troubles));
+	uint64_t now = clock_now_usec();
+	struct status_input in = {.stopping = m->state != MANAGER_RUNNING,
+				  .queues = m->config->n_queues,
+				  .drain_left_usec = m->drain_until_usec > now ? m->drain_until_usec - now : 0,
+				  .troubles = troubles};
+	int r;
+
+	if (!troubles)
+		return -ENOMEM;
+	if (m->drain_until_usec == USEC_INFINITY)
+		in.drain_left_usec = USEC_INFINITY;
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		const struct queue *q = m->queues[i];
+
+		in.consuming += queue_state(q) == QUEUE_CONSUMING;
+		in.running += queue_running(q);
+		in.held += queue_held(q);
+		in.acked += queue_counters(q)->acked;
+		in.requeued += queue_counters(q)->requeued;
+		if (queue_in_trouble(q))
+			troubles[in.n_troubles++] = (struct status_trouble){
+				queue_config(q)->name, queue_state_to_string(queue_state(q)), queue_reason(q)};
+	}
+	r = status_format(&in, ret);
+	free(troubles);
+	return r;
+}
+
+/* A thread that does not move is freed by broker_overdue_usec once; if that does not help either, a restart does. */
+static bool on_is_alive(void *userdata) {
+	struct manager *m = userdata;
+	uint64_t now = clock_now_usec();
+	bool alive = true;
+
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		struct link *l = &m->links[i];
+		uint64_t overdue = broker_overdue_usec(l->broker, now);
+
+		if (overdue > 0 && !l->overdue)
+			log_error("broker=%s its thread makes no progress; closing its connection", m->config->brokers[i].name);
+		else if (overdue > 0)
+			alive = false;
+		l->overdue = overdue > 0;
+	}
+	if (!alive)
+		log_error("a broker thread is stuck: no watchdog message is sent");
+	return alive;
+}
+
+static const struct systemd_callbacks systemd_callbacks = {.is_alive = on_is_alive, .status = on_status};
+
+static bool manager_is_ready(const struct manager *m) {
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		if (m->config->ready == CONFIG_READY_ATTEMPTED && !queue_was_attempted(m->queues[i]))
+			return false;
+		if (m->config->ready == CONFIG_READY_CONSUMING && !queue_has_consumed(m->queues[i]))
+			return false;
+	}
+	return true;
+}
+
+static void manager_check_ready(struct manager *m) {
+	if (m->ready || m->state != MANAGER_RUNNING || !manager_is_ready(m))
+		return;
+	m->ready = true;
+	log_info("ready");
+	systemd_ready(m->systemd);
+}
+
+/* --- stopping ------------------------------------------------------------------------------------------------------ */
+
+/* Makes or moves a one-shot timer. Without it a stop would have no end, so a failure ends the loop. */
+static void manager_set_timer(struct manager *m, sd_event_source **source, uint64_t usec, sd_event_time_handler_t callback) {
+	int r;
+
+	if (*source) {
+		sd_event_source_set_time(*source, usec);
+		r = sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
+	} else {
+		r = sd_event_add_time(m->event, source, CLOCK_MONOTONIC, usec, USEC_PER_MSEC * 10, callback, m);
+	}
+	if (r < 0) {
+		log_error("cannot set a timer: %s", strerror(-r));
+		sd_event_exit(m->event, r);
+	}
+}
+
+static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void manager_close(struct manager *m) {
+	manager_set_state(m, MANAGER_CLOSING);
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		struct link *l = &m->links[i];
+		int r = broker_stop(l->broker, CLOSE_TIMEOUT_USEC);
+
+		if (r < 0)
+			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
+	}
+	/* The threads keep their own time; this is for one that cannot. */
+	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * CLOSE_TIMEOUT_USEC), on_close_timer);
+}
+
+static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct manager *m = userdata;
+
+	if (m->state != MANAGER_CLOSING) {
+		log_warning("a broker did not confirm in time that its queues are cancelled; closing its connection");
+		manager_close(m);
+		return 0;
+	}
+	log_warning("a broker thread did not stop in time and is left behind");
+	return sd_event_exit(m->event, 0);
+}
+
+/* The next step of a stop, if it is due. */
+static void manager_check_stopped(struct manager *m) {
+	bool stopped = true;
+
+	if (m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
+		return;
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		stopped = stopped && queue_state(m->queues[i]) == QUEUE_STOPPED;
+	if (stopped)
+		manager_close(m);
+	else if (!m->close_timer)
+		manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), CLOSE_TIMEOUT_USEC), on_close_timer);
+}
+
+static void manager_stop_handlers(struct manager *m, const char *why) {
+	size_t running = manager_running(m);
+
+	manager_set_state(m, MANAGER_KILLING);
+	if (running > 0)
+		log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		queue_stop_handlers(m->queues[i], false);
+	manager_check_stopped(m);
+}
+
+static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct manager *m = userdata;
+
+	if (m->state == MANAGER_DRAINING)
+		manager_stop_handlers(m, "drain_timeout is over");
+	return 0;
+}
+
+static int on_extend_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct manager *m = userdata;
+
+	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
+	systemd_status_changed(m->systemd, true);
+	manager_set_timer(m, &m->extend_timer, clock_add_usec(clock_now_usec(), EXTEND_INTERVAL_USEC), on_extend_timer);
+	return 0;
+}
+
+static void manager_drain(struct manager *m) {
+	uint64_t now = clock_now_usec();
+	size_t running = manager_running(m);
+
+	manager_set_state(m, MANAGER_DRAINING);
+	m->drain_until_usec = clock_add_usec(now, m->config->drain_timeout_usec);
+	log_info("stopping: waiting for %zu running handler(s)", running);
+	systemd_stopping(m->systemd);
+	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
+	manager_set_timer(m, &m->extend_timer, clock_add_usec(now, EXTEND_INTERVAL_USEC), on_extend_timer);
+	if (m->drain_until_usec != USEC_INFINITY)
+		manager_set_timer(m, &m->drain_timer, m->drain_until_usec, on_drain_timer);
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		queue_stop(m->queues[i]);
+	manager_check_stopped(m);
+}
+
+/* --- events -------------------------------------------------------------------------------------------------------- */
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+	struct manager *m = userdata;
+
+	switch (m->state) {
+	case MANAGER_RUNNING:
+		manager_drain(m);
+		break;
+	case MANAGER_DRAINING:
+		manager_stop_handlers(m, "told to stop again");
+		break;
+	case MANAGER_KILLING:
+		log_warning("told to stop once more: killing the handlers that are left");
+		for (size_t i = 0; i < m->config->n_queues; i++)
+			queue_stop_handlers(m->queues[i], true);
+		break;
+	case MANAGER_CLOSING:
+		break;
+	}
+	return 0;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+	log_warning("SIGHUP ignored: the configuration is read at the start only; restart to change it");
+	return 0;
+}
+
+static void on_queue_changed(struct queue *q, void *userdata) {
+	struct manager *m = userdata;
+
+	manager_check_ready(m);
+	manager_check_stopped(m);
+	systemd_status_changed(m->systemd, false);
+}
+
+static const struct queue_callbacks queue_callbacks = {.changed = on_queue_changed};
+
+static void link_set_reason(struct link *l, const char *reason) {
+	free(l->reason);
+	l->reason = reason ? strdup(reason) : NULL;
+}
+
+static void manager_broker_down(struct manager *m, struct link *l, const struct broker_report *report) {
+	const struct config_broker *config = broker_config(l->broker);
+	const char *reason = report->reason ? report->reason : "connection lost";
+	char text[640];
+
+	if (m->state != MANAGER_CLOSING && (!l->reason || strcmp(l->reason, reason) != 0))
+		log_warning("broker=%s host=%s port=%u not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s", config->name,
+			    config->host, config->port, reason, report->retry_usec / USEC_PER_SEC,
+			    report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+	link_set_reason(l, reason);
+	snprintf(text, sizeof(text), "broker %s: %s", config->name, reason);
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		if (m->config->queues[i].broker == config)
+			queue_broker_down(m->queues[i], text);
+}
+
+static void manager_broker_stopped(struct manager *m) {
+	for (size_t i = 0; i < m->config->n_brokers; i++)
+		if (m->links[i].state != BROKER_STOPPED)
+			return;
+	if (m->state == MANAGER_CLOSING)
+		sd_event_exit(m->event, 0);
+}
+
+static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
+	struct link *l = userdata;
+	struct manager *m = l->manager;
+	const struct config_broker *config = broker_config(b);
+
+	l->state = state;
+	switch (state) {
+	case BROKER_CONNECTING:
+		log_debug("broker=%s connecting to %s port %u", config->name, config->host, config->port);
+		break;
+	case BROKER_UP:
+		log_info("broker=%s host=%s port=%u connected", config->name, config->host, config->port);
+		link_set_reason(l, NULL);
+		break;
+	case BROKER_WAITING:
+		manager_broker_down(m, l, report);
+		break;
+	case BROKER_STOPPED:
+		if (report->reason)
+			log_warning("broker=%s stopped: %s", config->name, report->reason);
+		manager_broker_stopped(m);
+		break;
+	}
+	systemd_status_changed(m->systemd, false);
+}
+
+static void on_broker_blocked(struct broker *b, bool blocked, const char *reason, void *userdata) {
+	const char *name = broker_config(b)->name;
+
+	if (blocked)
+		log_warning("broker=%s has blocked publishing: %s; consuming goes on", name, reason ? reason : "no reason given");
+	else
+		log_info("broker=%s has unblocked publishing", name);
+}
+
+static const struct broker_callbacks broker_callbacks = {.state = on_broker_state, .blocked = on_broker_blocked};
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+static int manager_start_brokers(struct manager *m) {
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		struct link *l = &m->links[i];
+		int r;
+
+		l->manager = m;
+		r = broker_new(m->event, m->config, &m->config->brokers[i], &broker_callbacks, l, &l->broker);
+		if (r < 0) {
+			log_error("broker=%s cannot be set up: %s", m->config->brokers[i].name, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+static struct broker *manager_find_broker(struct manager *m, const struct config_broker *config) {
+	for (size_t i = 0; i < m->config->n_brokers; i++)
+		if (&m->config->brokers[i] == config)
+			return m->links[i].broker;
+	assert(!"a queue without a broker passed the configuration check");
+	return NULL;
+}
+
+static int manager_start_queues(struct manager *m) {
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		const struct config_queue *config = &m->config->queues[i];
+		int r = queue_new(m->event, config, manager_find_broker(m, config->broker), m->executor, &m->dispatcher,
+				  &queue_callbacks, m, &m->queues[i]);
+
+		if (r < 0) {
+			log_error("queue=%s cannot be set up: %s", config->name, strerror(-r));
+			return r;
+		}
+	}
+	/* All exist before the first one tells that it has changed. */
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		int r = queue_start(m->queues[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int manager_setup(struct manager *m) {
+	int r = sd_event_default(&m->event);
+
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGTERM, on_terminate, m);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGINT, on_terminate, m);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
+	if (r >= 0)
+		r = systemd_new(m->event, &systemd_callbacks, m, &m->systemd);
+	if (r >= 0)
+		r = executor_new(m->event, &m->executor);
+	if (r < 0) {
+		log_error("cannot set up the event loop: %s", strerror(-r));
+		return r;
+	}
+	dispatcher_init(&m->dispatcher, m->config->max_handlers);
+	m->links = calloc(m->config->n_brokers, sizeof(*m->links));
+	m->queues = calloc(m->config->n_queues, sizeof(struct queue *));
+	if (!m->links || !m->queues) {
+		log_error("no memory");
+		return -ENOMEM;
+	}
+	r = manager_start_brokers(m);
+	if (r < 0)
+		return r;
+	return manager_start_queues(m);
+}
+
+/* In the order of who borrows from whom. */
+static void manager_clear(struct manager *m) {
+	for (size_t i = 0; m->queues && i < m->config->n_queues; i++)
+		queue_free(m->queues[i]);
+	for (size_t i = 0; m->links && i < m->config->n_brokers; i++) {
+		broker_free(m->links[i].broker);
+		free(m->links[i].reason);
+	}
+	free(m->queues);
+	free(m->links);
+	executor_free(m->executor);
+	sd_event_source_disable_unref(m->drain_timer);
+	sd_event_source_disable_unref(m->extend_timer);
+	sd_event_source_disable_unref(m->close_timer);
+	systemd_free(m->systemd);
+	sd_event_unref(m->event);
+	config_unref(m->config);
+}
+
+int manager_run(struct config *config) {
+	struct manager m = {.config = config_ref(config), .drain_until_usec = USEC_INFINITY};
+	int r = manager_setup(&m);
+
+	if (r >= 0) {
+		manager_check_ready(&m);
+		r = sd_event_loop(m.event);
+		if (r < 0)
+			log_error("the event loop failed: %s", strerror(-r));
+		else
+			log_info("stopped");
+	}
+	manager_clear(&m);
+	return r;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the event loop and every object of the daemon: starts them, runs, drains, stops. */
+#pragma once
+
+#include "config/config.h"
+
+/* Runs the daemon until it has been told to stop and is done. Takes the log as open, and the signals SIGTERM, SIGINT, SIGHUP
+ * and SIGCHLD as blocked. Keeps its own reference to the configuration. Returns 0 after a clean stop, -errno (logged) when it
+ * could not start or cannot go on. */
+int manager_run(struct config *config);

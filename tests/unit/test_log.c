@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "check_main.h"
+
+/* stderr into a pipe; returns its reading end. */
+static int capture_stderr(void) {
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(dup2(fds[1], 2), 2);
+	close(fds[1]);
+	return fds[0];
+}
+
+static size_t read_all(int fd, char *buf, size_t size) {
+	size_t n = 0;
+	ssize_t r;
+
+	close(2);
+	while (n < size - 1 && (r = read(fd, buf + n, size - 1 - n)) > 0)
+		n += (size_t)r;
+	buf[n] = '\0';
+	return n;
+}
+
+START_TEST(priorities_have_names) {
+	ck_assert_int_eq(log_priority_from_string("warning"), LOG_WARNING);
+	ck_assert_int_eq(log_priority_from_string("error"), LOG_ERR);
+	ck_assert_int_eq(log_priority_from_string("7"), LOG_DEBUG);
+	ck_assert_int_eq(log_priority_from_string("8"), -EINVAL);
+	ck_assert_int_eq(log_priority_from_string("loud"), -EINVAL);
+	ck_assert_int_eq(log_priority_from_string(""), -EINVAL);
+	ck_assert_str_eq(log_priority_to_string(LOG_NOTICE), "notice");
+	ck_assert_ptr_null(log_priority_to_string(-1));
+	ck_assert_ptr_null(log_priority_to_string(8));
+}
+END_TEST
+
+START_TEST(writes_lines_in_order_and_only_what_is_wanted) {
+	char text[4096];
+	int fd = capture_stderr();
+	char *line;
+
+	log_info("before it is open");
+	ck_assert_int_eq(log_open(LOG_TARGET_STDERR, LOG_INFO), 0);
+	log_warning("number %d", 1);
+	log_debug("not wanted");
+	log_info("number %d", 2);
+	log_close();
+	log_error("after it is closed");
+	read_all(fd, text, sizeof(text));
+	line = strtok(text, "\n");
+	ck_assert_ptr_nonnull(strstr(line, "Z info: before it is open"));
+	line = strtok(NULL, "\n");
+	ck_assert_ptr_nonnull(strstr(line, "Z warning: number 1"));
+	line = strtok(NULL, "\n");
+	ck_assert_ptr_nonnull(strstr(line, "Z info: number 2"));
+	line = strtok(NULL, "\n");
+	ck_assert_ptr_nonnull(strstr(line, "Z err: after it is closed"));
+	ck_assert_ptr_null(strtok(NULL, "\n"));
+}
+END_TEST
+
+/* A reader that does not read: the logging thread goes on, the loss is counted and told when there is room again. */
+START_TEST(a_blocked_reader_blocks_nobody) {
+	static char text[8 * 1024 * 1024];
+	int fd = capture_stderr();
+	uint64_t start = clock_now_usec();
+	unsigned long lines = 0, dropped = 0;
+	char *told;
+
+	ck_assert_int_eq(log_open(LOG_TARGET_STDERR, LOG_INFO), 0);
+	for (int i = 0; i < 20000; i++)
+		log_info("a line of some length, so that pipe and queue are full before the last one: %d", i);
+	ck_assert_uint_lt(clock_now_usec() - start, 20 * USEC_PER_SEC);
+	/* Somebody reads again. */
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	for (size_t n = 0; clock_now_usec() - start < 30 * USEC_PER_SEC;) {
+		ssize_t r = read(fd, text + n, sizeof(text) - 1 - n);
+
+		if (r > 0)
+			n += (size_t)r;
+		else
+			usleep(1000);
+		text[n] = '\0';
+		if (strstr(text, "log messages were dropped"))
+			break;
+	}
+	told = strstr(text, " log messages were dropped");
+	ck_assert_ptr_nonnull(told);
+	while (told > text && told[-1] >= '0' && told[-1] <= '9')
+		told--;
+	dropped = strtoul(told, NULL, 10);
+	for (char *p = text; (p = strstr(p, "a line of some")); p++)
+		lines++;
+	ck_assert_uint_eq(lines + dropped, 20000);
+	log_close();
+}
+END_TEST
+
+/* JOURNAL_STREAM names our stderr: records would go to the journal's socket. Another inode: to stderr. */
+START_TEST(journal_is_told_from_a_terminal) {
+	char text[1024];
+	int fd = capture_stderr();
+
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	ck_assert_int_eq(log_open(LOG_TARGET_AUTO, LOG_INFO), 0);
+	log_info("here");
+	log_close();
+	read_all(fd, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "here"));
+}
+END_TEST
+
+static void add_cases(Suite *s) {
+	ADD_CASE(s, "log", priorities_have_names, writes_lines_in_order_and_only_what_is_wanted,
+		 a_blocked_reader_blocks_nobody, journal_is_told_from_a_terminal);
+}
+
+CHECK_MAIN("log", add_cases)
