@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: MIT
+"""What the black-box tests stand on: the daemon as a process, a client of the broker, ledgers that handlers write."""
+
+import base64
+import collections
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pika
+
+ROOT = Path(__file__).resolve().parents[2]
+HANDLERS = ROOT / "tests" / "handlers"
+sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+
+from broker import Broker, end_process, free_ports  # noqa: E402  pylint: disable=wrong-import-position,unused-import
+
+EXECUTABLE = os.environ.get("AMQP_EXECD") or str(ROOT / "build" / "amqp-execd")
+
+# How long anything may take that happens at once on an idle machine. Only failures wait for so long.
+PATIENCE = 40.0
+
+SANITIZER = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer|ThreadSanitizer:")
+
+
+def wait_until(condition, timeout=PATIENCE, what="", interval=0.03):
+    """The first true value that condition() returns; fails after timeout seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what or condition}")
+        time.sleep(interval)
+
+
+def stays(condition, seconds, what=""):
+    """Asserts that condition() holds all the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition(), what
+        time.sleep(0.03)
+
+
+# ---------------------------------------------------------------- configuration
+
+class Group(dict):
+    """A group, also where a list of (name, value) pairs is more convenient."""
+
+
+def render(value, indent=0):
+    """A Python value in libconfig's syntax: dict {}, list of scalars [], other lists ()."""
+    pad = "\t" * indent
+    if isinstance(value, dict):
+        inner = "".join(f"{pad}\t{k} = {render(v, indent + 1)};\n" for k, v in value.items())
+        return "{\n" + inner + pad + "}"
+    if isinstance(value, (list, tuple)):
+        if any(isinstance(v, (dict, list, tuple)) for v in value):
+            return "( " + ", ".join(render(v, indent + 1) for v in value) + " )"
+        return "[ " + ", ".join(render(v, indent + 1) for v in value) + " ]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 2**31 else f"{value}L"
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    escaped = "".join({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}.get(c, c) for c in str(value))
+    return f'"{escaped}"'
+
+
+def configuration(**settings):
+    return "".join(f"{k} = {render(v)};\n" for k, v in settings.items())
+
+
+def handler(name, *arguments, **keys):
+    """The handler group for a script of tests/handlers."""
+    return {"command": [str(HANDLERS / name), *map(str, arguments)], **keys}
+
+
+def shell(program, *arguments, **keys):
+    """The handler group for a line of shell."""
+    return {"command": ["/bin/sh", "-c", program, "handler", *map(str, arguments)], **keys}
+
+
+# ----------------------------------------------------------------------- systemd
+
+class Notifications:
+    """The receiving end of NOTIFY_SOCKET: every assignment with the time when it came."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.items = []  # (monotonic time, name, value)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.bind(self.path)
+        self._socket.settimeout(0.2)
+        self._closed = False
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._thread.start()
+
+    def _receive(self):
+        while not self._closed:
+            try:
+                data = self._socket.recv(65536)
+            except socket.timeout:
+                continue
+            except OSError:
+                return
+            now = time.monotonic()
+            for line in data.decode("utf-8", "replace").splitlines():
+                name, _, value = line.partition("=")
+                self.items.append((now, name, value))
+
+    def values(self, name):
+        return [v for _, n, v in list(self.items) if n == name]
+
+    def times(self, name):
+        return [t for t, n, _ in list(self.items) if n == name]
+
+    @property
+    def status(self):
+        return (self.values("STATUS") or [""])[-1]
+
+    def close(self):
+        self._closed = True
+        self._thread.join(2)
+        self._socket.close()
+
+
+class Daemon:
+    """One amqp-execd. Its stderr is kept line by line, its notifications are recorded."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, folder, config, watchdog_usec=None, environment=None, arguments=()):
+        n = next(self._numbers)
+        self.config_path = Path(folder) / f"daemon-{n}.conf"
+        self.config_path.write_text(config, encoding="utf-8")
+        self.config_path.chmod(0o600)
+        # A socket's path is at most 107 bytes long: not under pytest's own folder.
+        self._socket_folder = tempfile.mkdtemp(prefix="execd-")
+        self.notify = Notifications(Path(self._socket_folder) / "notify")
+        self.lines = []  # of stderr
+        self.arguments = [EXECUTABLE, "--config", str(self.config_path), *arguments]
+        self.environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "NOTIFY_SOCKET": self.notify.path,
+            **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
+            **({"WATCHDOG_USEC": str(watchdog_usec)} if watchdog_usec else {}),
+            **(environment or {}),
+        }
+        self.process = None
+        self._reader = None
+
+    def launch(self):
+        # setpriv: ends with us, even if we are killed.
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self.arguments], env=self.environment,
+                                        cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, start_new_session=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def start(self, timeout=PATIENCE):
+        """Starts it and waits for READY=1."""
+        self.launch()
+        self.wait_ready(timeout)
+        return self
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line.decode("utf-8", "backslashreplace").rstrip("\n"))
+
+    def _alive(self):
+        assert self.process.poll() is None, f"the daemon has ended with {self.process.returncode}:\n{self.log}"
+        return True
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def log(self):
+        return "\n".join(list(self.lines))
+
+    @property
+    def ready(self):
+        return "1" in self.notify.values("READY")
+
+    def wait_ready(self, timeout=PATIENCE):
+        wait_until(lambda: self._alive() and self.ready, timeout, "READY=1")
+
+    def wait_log(self, pattern, timeout=PATIENCE):
+        """The first log line that the pattern is found in, also one that was written before."""
+        def find():
+            return next((line for line in list(self.lines) if re.search(pattern, line)), None)
+        try:
+            return wait_until(find, timeout, f"a log line like {pattern}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}; the log:\n{self.log[-6000:]}") from None
+
+    def wait_status(self, pattern, timeout=PATIENCE):
+        try:
+            return wait_until(lambda: re.search(pattern, self.notify.status), timeout, f"STATUS like {pattern}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}; STATUS was {self.notify.values('STATUS')}") from None
+
+    def settled(self, queue=None):
+        """The settlement lines as dictionaries."""
+        found = []
+        for line in list(self.lines):
+            match = re.search(r": settled (.*)$", line)
+            if match:
+                fields = dict(re.findall(r"(\w+)=(\S+)", match[1]))
+                if " timeout" in f" {match[1]}":
+                    fields.setdefault("timeout", "yes")
+                if queue is None or fields.get("queue") == queue:
+                    found.append(fields)
+        return found
+
+    def wait_settled(self, n, queue=None, decision=None, timeout=PATIENCE):
+        def enough():
+            got = [s for s in self.settled(queue) if decision is None or s["decision"] == decision]
+            return got if len(got) >= n else None
+        try:
+            return wait_until(enough, timeout, f"{n} settled messages")
+        except AssertionError as e:
+            raise AssertionError(f"{e}; the log:\n{self.log[-6000:]}") from None
+
+    def signal(self, sig):
+        os.kill(self.pid, sig)
+
+    def wait(self, timeout=PATIENCE):
+        """Waits until it has ended; returns the exit status."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"has not ended within {timeout:g} s; the log:\n{self.log[-6000:]}") from None
+        self._reader.join(5)
+        return self.process.returncode
+
+    def stop(self, timeout=PATIENCE):
+        """An orderly stop, which has to be clean."""
+        self.signal(signal.SIGTERM)
+        status = self.wait(timeout)
+        assert status == 0, f"exit status {status}; the log:\n{self.log[-6000:]}"
+        assert "1" in self.notify.values("STOPPING"), "STOPPING=1 was not sent"
+
+    def memory(self, key):
+        """VmRSS or VmHWM in bytes."""
+        text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return int(re.search(rf"^{key}:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+    def close(self):
+        """Whatever state it is in: gone, and looked through for what a sanitizer found."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGCONT)
+                end_process(self.process, signal.SIGTERM, timeout=15)
+            self._reader.join(5)
+        self.notify.close()
+        shutil.rmtree(self._socket_folder, ignore_errors=True)
+        bad = SANITIZER.search(self.log)
+        assert not bad, f"a sanitizer found something:\n{self.log[-20000:]}"
+
+
+def run(*arguments, timeout=PATIENCE):
+    """Runs the executable to its end: for --check, --dump-config and the like."""
+    done = subprocess.run([EXECUTABLE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=timeout, check=False, encoding="utf-8", errors="replace")
+    assert not SANITIZER.search(done.stderr), done.stderr
+    return done
+
+
+# ------------------------------------------------------------------------ broker
+
+class Rabbit:
+    """An independent client of a broker."""
+
+    def __init__(self, broker):
+        self.broker = broker
+        self.connection = None
+        self.channel = None
+        self.queues = []
+
+    def connect(self):
+        credentials = pika.PlainCredentials(self.broker.username, self.broker.password)
+        self.connection = pika.BlockingConnection(pika.ConnectionParameters(
+            "127.0.0.1", self.broker.port, credentials=credentials, heartbeat=0))
+        self.channel = self.connection.channel()
+        self.channel.confirm_delivery()
+        return self
+
+    def close(self):
+        if self.broker.running:
+            with contextlib.suppress(pika.exceptions.AMQPError):
+                if self.connection is None or self.connection.is_closed or self.channel.is_closed:
+                    self.connect()
+                for name in self.queues:
+                    self.channel.queue_delete(name)
+        with contextlib.suppress(pika.exceptions.AMQPError):
+            if self.connection is not None:
+                self.connection.close()
+
+    def declare(self, name, kind="classic", **arguments):
+        self.channel.queue_declare(name, durable=True, arguments={"x-queue-type": kind, **{
+            "x-" + k.replace("_", "-"): v for k, v in arguments.items()}})
+        if name not in self.queues:
+            self.queues.append(name)
+        return name
+
+    def publish(self, queue, body=b"", exchange="", **properties):
+        """Publishes one persistent message and waits for the broker's confirmation; raises if it is not routed."""
+        properties.setdefault("delivery_mode", 2)
+        if isinstance(body, str):
+            body = body.encode()
+        self.channel.basic_publish(exchange, queue, body, pika.BasicProperties(**properties), mandatory=True)
+
+    def publish_many(self, queue, bodies, prefix="m"):
+        """Publishes (id, body) with ids made from prefix; returns them."""
+        ids = []
+        for i, body in enumerate(bodies):
+            ids.append(f"{prefix}{i}")
+            self.publish(queue, body, message_id=ids[-1])
+        return ids
+
+    def depth(self, queue):
+        """Messages that are ready (not those that a consumer holds)."""
+        return self.channel.queue_declare(queue, passive=True).method.message_count
+
+    def consumers(self, queue):
+        return self.channel.queue_declare(queue, passive=True).method.consumer_count
+
+    def wait_depth(self, queue, n, timeout=PATIENCE):
+        return wait_until(lambda: self.depth(queue) == n, timeout, f"{queue} with {n} messages") if n else wait_until(
+            lambda: self.depth(queue) == 0, timeout, f"{queue} empty: {self.depth(queue)} left")
+
+    def drain(self, queue):
+        """Takes what is in the queue: [(properties, body)]."""
+        found = []
+        while True:
+            method, properties, body = self.channel.basic_get(queue, auto_ack=True)
+            if method is None:
+                return found
+            found.append((properties, body))
+
+
+# ----------------------------------------------------------------------- ledgers
+
+class Ledger:
+    """A file that handlers append a line to, in one write each."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.touch()
+
+    def __str__(self):
+        return str(self.path)
+
+    @property
+    def lines(self):
+        return [line.split() for line in self.path.read_text(encoding="utf-8").splitlines()]
+
+    def of(self, word):
+        """The remaining words of the lines that begin with this word."""
+        return [line[1:] for line in self.lines if line and line[0] == word]
+
+    def counts(self, word="done"):
+        """How often each message id has such a line."""
+        return collections.Counter(line[0] for line in self.of(word))
+
+    def wait(self, n, word="done", timeout=PATIENCE):
+        wait_until(lambda: len(self.of(word)) >= n, timeout, f"{n} lines with {word} in the ledger, {self.counts(word)}")
+        return self.of(word)
+
+
+class Records:
+    """A folder where tests/handlers/record leaves a description of each of its runs."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(exist_ok=True)
+
+    def __str__(self):
+        return str(self.folder)
+
+    def all(self):
+        found = []
+        for path in sorted(self.folder.glob("*.json")):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["raw_environ"] = base64.b64decode(record["environ"])
+            record["environ"] = dict(
+                item.split(b"=", 1) for item in record["raw_environ"].split(b"\0") if b"=" in item)
+            found.append(record)
+        return found
+
+    def wait(self, n=1, timeout=PATIENCE):
+        wait_until(lambda: len(list(self.folder.glob("*.json"))) >= n, timeout, f"{n} handler runs recorded")
+        return self.all()
+
+
+def alive(pid):
+    """Whether the process is there and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
