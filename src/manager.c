@@ -72,15 +72,19 @@ static void manager_set_state(struct manager *m, enum manager_state state) {
 static size_t manager_running(const struct manager *m) {
 	size_t n = 0;
 
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		n += queue_running(m->queues[i]);
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		struct queue_view view;
+
+		queue_look(m->queues[i], &view);
+		n += view.running;
+	}
 	return n;
 }
 
 /* --- what systemd is told ---------------------------------------------------------------------------------------- */
 
-static bool queue_in_trouble(const struct queue *q) {
-	return queue_state(q) == QUEUE_DEGRADED || queue_state(q) == QUEUE_PAUSED || queue_state(q) == QUEUE_PROBING;
+static bool is_in_trouble(const struct queue_view *view) {
+	return view->state == QUEUE_DEGRADED || view->state == QUEUE_PAUSED || view->state == QUEUE_PROBING;
 }
 
 static int on_status(void *userdata, char **ret) {
@@ -98,16 +102,17 @@ static int on_status(void *userdata, char **ret) {
 	if (m->drain_until_usec == USEC_INFINITY)
 		in.drain_left_usec = USEC_INFINITY;
 	for (size_t i = 0; i < m->config->n_queues; i++) {
-		const struct queue *q = m->queues[i];
+		struct queue_view view;
 
-		in.consuming += queue_state(q) == QUEUE_CONSUMING;
-		in.running += queue_running(q);
-		in.held += queue_held(q);
-		in.acked += queue_counters(q)->acked;
-		in.requeued += queue_counters(q)->requeued;
-		if (queue_in_trouble(q))
+		queue_look(m->queues[i], &view);
+		in.consuming += view.state == QUEUE_CONSUMING;
+		in.running += view.running;
+		in.held += view.held;
+		in.acked += view.counters.acked;
+		in.requeued += view.counters.requeued;
+		if (is_in_trouble(&view))
 			troubles[in.n_troubles++] = (struct status_trouble){
-				queue_config(q)->name, queue_state_to_string(queue_state(q)), queue_reason(q)};
+				m->config->queues[i].name, queue_state_to_string(view.state), view.reason};
 	}
 	r = status_format(&in, ret);
 	free(troubles);
@@ -139,9 +144,12 @@ static const struct systemd_callbacks systemd_callbacks = {.is_alive = on_is_ali
 
 static bool manager_is_ready(const struct manager *m) {
 	for (size_t i = 0; i < m->config->n_queues; i++) {
-		if (m->config->ready == CONFIG_READY_ATTEMPTED && !queue_was_attempted(m->queues[i]))
+		struct queue_view view;
+
+		queue_look(m->queues[i], &view);
+		if (m->config->ready == CONFIG_READY_ATTEMPTED && !view.attempted)
 			return false;
-		if (m->config->ready == CONFIG_READY_CONSUMING && !queue_has_consumed(m->queues[i]))
+		if (m->config->ready == CONFIG_READY_CONSUMING && !view.consumed)
 			return false;
 	}
 	return true;
@@ -206,8 +214,12 @@ static void manager_check_stopped(struct manager *m) {
 
 	if (m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
 		return;
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		stopped = stopped && queue_state(m->queues[i]) == QUEUE_STOPPED;
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		struct queue_view view;
+
+		queue_look(m->queues[i], &view);
+		stopped = stopped && view.state == QUEUE_STOPPED;
+	}
 	if (stopped)
 		manager_close(m);
 	else if (!m->close_timer)

@@ -4,7 +4,7 @@ libexecd_a_SOURCES += \
 	%D%/dispatcher.c %D%/dispatcher.h \
 	%D%/outcome.c %D%/outcome.h \
 	%D%/pause.c %D%/pause.h \
-	%D%/queue.c %D%/queue.h \
+	%D%/queue.c %D%/queue.h %D%/queue_private.h %D%/queue_work.c \
 	%D%/record.c %D%/record.h \
 	%D%/report.c %D%/report.h
 

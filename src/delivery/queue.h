@@ -59,17 +59,20 @@ void queue_stop(struct queue *q);
 /* Stops the handlers that run: SIGTERM, grace, SIGKILL (now = false), or SIGKILL at once. Their messages are requeued. */
 void queue_stop_handlers(struct queue *q, bool now);
 
-enum queue_state queue_state(const struct queue *q);
-/* Why it is degraded or paused; NULL if it is not. Borrowed until the next event. */
-const char *queue_reason(const struct queue *q);
-/* True once the queue has consumed, or its first attempt has failed. */
-bool queue_was_attempted(const struct queue *q);
-/* True once the queue has consumed. */
-bool queue_has_consumed(const struct queue *q);
-unsigned queue_running(const struct queue *q);
-unsigned queue_waiting(const struct queue *q);
-unsigned queue_held(const struct queue *q);
-const struct queue_counters *queue_counters(const struct queue *q);
+/* What others may see of a queue. */
+struct queue_view {
+	enum queue_state state;
+	const char *reason; /* why it is degraded or paused, NULL if it is not; borrowed until the next event */
+	bool attempted;	    /* has consumed, or its first attempt has failed */
+	bool consumed;	    /* has consumed */
+	unsigned waiting;   /* messages by what happens to them */
+	unsigned running;
+	unsigned held;
+	struct queue_counters counters;
+};
+
+void queue_look(const struct queue *q, struct queue_view *ret);
+
 const struct config_queue *queue_config(const struct queue *q);
 
 const char *queue_state_to_string(enum queue_state s);
