@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: MIT
+# `make bench`: the daemon, amqp-consume and a bare posix_spawn loop side by side. Not part of `make check`.
+EXTRA_PROGRAMS = bench/bare_spawn bench/sink
+bench_bare_spawn_SOURCES = %D%/bare_spawn.c
+bench_bare_spawn_LDADD =
+bench_sink_SOURCES = %D%/sink.c
+bench_sink_LDADD =
+bench_sink_CFLAGS = $(EXECD_CFLAGS) -fno-PIE
+bench_sink_LDFLAGS = -static -no-pie
+CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_DIST += %D%/run.py
+
+.PHONY: bench
+bench: amqp-execd $(EXTRA_PROGRAMS)
+	/usr/bin/python3 $(srcdir)/bench/run.py --build $(abs_builddir)

@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""make bench: messages a second with a process per message, side by side in one run, and what the daemon needs.
+
+Contestants, with the same handler, the same body and the same parallelism:
+  bare        posix_spawn and wait (bench/bare_spawn.c), no broker at all: the most that the machine can do
+  amqp-execd  the daemon, with its default log level
+  consume x1  one amqp-consume (amqp-tools), which runs one handler at a time
+  consume x2  as many amqp-consume processes as the parallelism, the messages divided among them
+They take turns (A B C D, A B C D, ...), ratios are taken round by round, and medians are printed. The clock runs from
+the start of a contestant to the end of its last message; queues are filled beforehand. Broker and contestants share the
+machine. The broker is a throw-away node of its own; nothing is written into the source tree.
+
+Environment: BENCH_MESSAGES (2500) per round, BENCH_ROUNDS (5), BENCH_PARALLEL (2), BENCH_PREFETCH (50),
+BENCH_MEMORY_MESSAGES (100000), BENCH_LARGE_MIB (128), BENCH_IDLE_SECONDS (10), BENCH_LOG_LEVEL (the daemon's default);
+0 leaves a part out. BENCH_CASES: comma-separated of sink-100, sink-16384, cat-100.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pika
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "lib"))
+from broker import Broker, end_process  # noqa: E402  pylint: disable=wrong-import-position
+
+
+def setting(name, default):
+    return int(os.environ.get(f"BENCH_{name}", default))
+
+
+MESSAGES, ROUNDS = setting("MESSAGES", 2500), setting("ROUNDS", 5)
+PARALLEL, PREFETCH = setting("PARALLEL", 2), setting("PREFETCH", 50)
+LOG_LEVEL = os.environ.get("BENCH_LOG_LEVEL")
+QUEUE = "bench"
+
+
+class Failed(Exception):
+    pass
+
+
+class Bench:
+    def __init__(self, build, broker, folder):
+        self.build, self.broker, self.folder = Path(build), broker, Path(folder)
+        self.sink = [str(self.build / "bench" / "sink")]
+        self.cat = ["/bin/sh", "-c", "exec cat >/dev/null"]
+        self.children = []
+        parameters = pika.ConnectionParameters("127.0.0.1", broker.port, heartbeat=0)
+        self.channel = pika.BlockingConnection(parameters).channel()
+
+    # ------------------------------------------------------------------ queue
+
+    def fill(self, n, size):
+        """A new queue with n messages in it."""
+        self.channel.queue_delete(QUEUE)
+        self.channel.queue_declare(QUEUE, durable=True)
+        body = b"x" * size
+        for i in range(n):
+            self.channel.basic_publish("", QUEUE, body, pika.BasicProperties(message_id=f"m{i}", delivery_mode=1))
+        deadline = time.monotonic() + 120
+        while self.depth() < n:
+            if time.monotonic() > deadline:
+                raise Failed(f"the queue has {self.depth()} of {n} messages")
+            time.sleep(0.05)
+
+    def depth(self):
+        return self.channel.queue_declare(QUEUE, passive=True).method.message_count
+
+    # ------------------------------------------------------------ contestants
+
+    def spawn(self, command, log=None):
+        # setpriv: ends with us, even if we are killed.
+        child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
+                                 stdout=log or subprocess.DEVNULL, stderr=log or subprocess.DEVNULL, cwd="/",
+                                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, start_new_session=True)
+        self.children.append(child)
+        return child
+
+    def bare(self, handler, size):
+        begun = time.monotonic()
+        child = self.spawn([str(self.build / "bench" / "bare_spawn"), str(MESSAGES), str(PARALLEL), str(size), *handler])
+        if child.wait() != 0:
+            raise Failed("bare_spawn has failed")
+        return time.monotonic() - begun
+
+    def consume(self, handler, size, processes):
+        shares = [MESSAGES // processes + (i < MESSAGES % processes) for i in range(processes)]
+        self.fill(MESSAGES, size)
+        begun = time.monotonic()
+        children = [self.spawn(["amqp-consume", f"--url={self.broker.url}", f"--queue={QUEUE}", f"--count={n}",
+                                f"--prefetch-count={min(PREFETCH, n - 1)}", "--", *handler]) for n in shares]
+        statuses = [child.wait() for child in children]
+        took = time.monotonic() - begun
+        if any(statuses) or self.depth() != 0:
+            raise Failed(f"amqp-consume: exit statuses {statuses}, {self.depth()} messages left")
+        return took
+
+    @contextlib.contextmanager
+    def daemon(self, handler, max_message_size="128M", queues=(QUEUE,)):
+        """A daemon and its log's path."""
+        conf, log = self.folder / "bench.conf", self.folder / "log"
+        command = ", ".join('"' + a.replace("\\", "\\\\").replace('"', '\\"') + '"' for a in handler)
+        conf.write_text(
+            f'broker = {{ url = "{self.broker.url}"; }};\nlimits = {{ max_message_size = "{max_message_size}"; }};\n'
+            f"defaults = {{ concurrency = {PARALLEL}; prefetch = {PREFETCH}; handler = {{ command = [ {command} ]; }}; }};\n"
+            f'queues = ( {", ".join(chr(123) + f" name = {chr(34)}{q}{chr(34)}; " + chr(125) for q in queues)} );\n',
+            encoding="utf-8")
+        conf.chmod(0o600)
+        with open(log, "wb") as f:
+            child = self.spawn([str(self.build / "amqp-execd"), "--config", str(conf),
+                                *(["--log-level", LOG_LEVEL] if LOG_LEVEL else [])], f)
+        try:
+            yield child, log
+            child.send_signal(signal.SIGTERM)
+            if child.wait(60) != 0:
+                raise Failed(f"amqp-execd: exit status {child.returncode}:\n{log.read_text()[-2000:]}")
+        finally:
+            end_process(child)
+
+    def await_acks(self, child, log, n, timeout=600):
+        """Waits until the daemon's log has n acknowledged messages. With a log level that hides them: until the queue is
+        empty and nobody holds a message."""
+        deadline = time.monotonic() + timeout
+        seen, rest = 0, b""
+        with open(log, "rb") as f:
+            while seen < n:
+                if child.poll() is not None:
+                    raise Failed(f"amqp-execd has ended with {child.returncode}:\n{log.read_text()[-2000:]}")
+                if time.monotonic() > deadline:
+                    raise Failed(f"{seen} of {n} messages settled after {timeout} s:\n{log.read_text()[-2000:]}")
+                piece = rest + f.read()
+                whole, _, rest = piece.rpartition(b"\n")
+                seen += whole.count(b" decision=ack")
+                if seen < n:
+                    time.sleep(0.005)
+
+    def execd(self, handler, size):
+        self.fill(MESSAGES, size)
+        begun = time.monotonic()
+        with self.daemon(handler) as (child, log):
+            self.await_acks(child, log, MESSAGES)
+            took = time.monotonic() - begun
+        if self.depth() != 0:
+            raise Failed(f"amqp-execd: {self.depth()} messages left")
+        return took
+
+    # ------------------------------------------------------------------ parts
+
+    def compare(self, title, handler, size):
+        names = ["bare", "amqp-execd", "consume x1", f"consume x{PARALLEL}"]
+        contestants = [lambda: self.bare(handler, size), lambda: self.execd(handler, size),
+                       lambda: self.consume(handler, size, 1), lambda: self.consume(handler, size, PARALLEL)]
+        rates = {n: [] for n in names}
+        print(f"\n{title}: {MESSAGES} messages of {size} bytes, {PARALLEL} at once, prefetch {PREFETCH}, {ROUNDS} rounds",
+              flush=True)
+        print("  round  " + "".join(f"{n:>14}" for n in names), flush=True)
+        for i in range(ROUNDS):
+            print(f"  {i + 1:>5}  ", end="", flush=True)
+            for n, contestant in zip(names, contestants):
+                rates[n].append(MESSAGES / contestant())
+                print(f"{rates[n][-1]:>12,.0f}/s", end="", flush=True)
+            print(flush=True)
+        print("  median " + "".join(f"{statistics.median(rates[n]):>12,.0f}/s" for n in names))
+        for n in names:
+            if n != "amqp-execd":
+                ratios = sorted(a / b for a, b in zip(rates["amqp-execd"], rates[n]))
+                print(f"  amqp-execd / {n:<11} {statistics.median(ratios):5.2f}   ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+        sys.stdout.flush()
+
+    @staticmethod
+    def memory(child):
+        text = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
+        return {k: int(re.search(rf"^{k}:\s+(\d+)", text, re.M)[1]) / 1024 for k in ("VmRSS", "VmHWM")}
+
+    def report_memory(self, when, child):
+        m = self.memory(child)
+        print(f"  {when:<44} {m['VmRSS']:7.1f} MiB {m['VmHWM']:9.1f} MiB", flush=True)
+
+    def small_messages(self, n):
+        self.fill(0, 0)
+        with self.daemon(self.sink) as (child, log):
+            time.sleep(1)
+            self.report_memory("started", child)
+            body, done = b"x" * 100, 0
+            while done < n:  # in portions, so that the broker's and this program's memory stay out of it
+                portion = min(10000, n - done)
+                for i in range(portion):
+                    self.channel.basic_publish("", QUEUE, body, pika.BasicProperties(message_id=f"m{done + i}", delivery_mode=1))
+                if done == 0:
+                    self.await_acks(child, log, portion)
+                    self.report_memory(f"after {portion:,} messages of 100 bytes", child)
+                done += portion
+                self.await_acks(child, log, done)
+            self.report_memory(f"after {n:,} messages of 100 bytes", child)
+
+    def large_message(self, mib):
+        self.fill(0, 0)
+        with self.daemon(self.sink) as (child, log):
+            time.sleep(1)
+            self.channel.basic_publish("", QUEUE, b"x" * (mib << 20), pika.BasicProperties(message_id="large"))
+            self.await_acks(child, log, 1)
+            self.report_memory(f"another one, after one message of {mib} MiB", child)
+
+    def idle(self, seconds):
+        queues = [f"{QUEUE}{i}" for i in range(3)]
+        for q in queues:
+            self.channel.queue_declare(q, durable=True)
+
+        def switches(pid):
+            found = {}
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                text = (task / "status").read_text(encoding="ascii")
+                name = re.search(r"^Name:\s+(.*)$", text, re.M)[1]
+                found[task.name] = (name, int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1]))
+            return found
+
+        with self.daemon(self.sink, queues=queues) as (child, _):
+            time.sleep(3)
+            before = switches(child.pid)
+            time.sleep(seconds)
+            after = switches(child.pid)
+            each = [(name, n - before.get(tid, (name, 0))[1]) for tid, (name, n) in after.items()]
+            print(f"\nIdle: {sum(n for _, n in each)} wake-ups of all threads in {seconds} s with 3 queues: "
+                  + ", ".join(f"{name} {n}" for name, n in each), flush=True)
+
+    def close(self):
+        for child in self.children:
+            end_process(child)
+
+
+def describe():
+    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
+                if line.startswith("model name")), platform.machine())
+    memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"))[1]) >> 20
+    print(f"{os.cpu_count()} x {cpu}, {memory} GiB, Linux {platform.release()}")
+    for command in (["amqp-consume", "--version"], ):
+        with contextlib.suppress(OSError):
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True, help="the folder where amqp-execd was built")
+    arguments = parser.parse_args()
+    for sig in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, lambda *_: sys.exit(143))
+    begun = time.monotonic()
+    describe()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Broker(parent=folder) as broker:
+        bench = Bench(arguments.build, broker, folder)
+        try:
+            cases = {
+                "sink-100": ("Static handler that reads its input", bench.sink, 100),
+                "sink-16384": ("Static handler that reads its input", bench.sink, 16384),
+                "cat-100": ("/bin/sh -c 'exec cat >/dev/null'", bench.cat, 100),
+            }
+            for name in os.environ.get("BENCH_CASES", ",".join(cases)).split(","):
+                if MESSAGES and ROUNDS and name:
+                    bench.compare(*cases[name])
+            n, mib, seconds = setting("MEMORY_MESSAGES", 100000), setting("LARGE_MIB", 128), setting("IDLE_SECONDS", 10)
+            if n or mib:
+                print(f"\nResident memory of the daemon {'':<16} {'now':>11} {'peak':>13}", flush=True)
+            if n:
+                bench.small_messages(n)
+            if mib:
+                bench.large_message(mib)
+            if seconds:
+                bench.idle(seconds)
+        finally:
+            bench.close()
+    print(f"\n{time.monotonic() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as e:
+        sys.exit(f"bench: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)
