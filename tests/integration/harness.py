@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HANDLERS = ROOT / "tests" / "handlers"
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
 
-from broker import Broker, end_process, free_ports  # noqa: E402  pylint: disable=wrong-import-position,unused-import
+# pylint: disable=wrong-import-position,unused-import
+from broker import Broker, end_process, free_ports  # noqa: E402
+from notify import Notifications  # noqa: E402
 
 EXECUTABLE = os.environ.get("AMQP_EXECD") or str(ROOT / "build" / "amqp-execd")
 
@@ -95,48 +96,6 @@ def shell(program, *arguments, **keys):
 
 
 # ----------------------------------------------------------------------- systemd
-
-class Notifications:
-    """The receiving end of NOTIFY_SOCKET: every assignment with the time when it came."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self.items = []  # (monotonic time, name, value)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.bind(self.path)
-        self._socket.settimeout(0.2)
-        self._closed = False
-        self._thread = threading.Thread(target=self._receive, daemon=True)
-        self._thread.start()
-
-    def _receive(self):
-        while not self._closed:
-            try:
-                data = self._socket.recv(65536)
-            except socket.timeout:
-                continue
-            except OSError:
-                return
-            now = time.monotonic()
-            for line in data.decode("utf-8", "replace").splitlines():
-                name, _, value = line.partition("=")
-                self.items.append((now, name, value))
-
-    def values(self, name):
-        return [v for _, n, v in list(self.items) if n == name]
-
-    def times(self, name):
-        return [t for t, n, _ in list(self.items) if n == name]
-
-    @property
-    def status(self):
-        return (self.values("STATUS") or [""])[-1]
-
-    def close(self):
-        self._closed = True
-        self._thread.join(2)
-        self._socket.close()
-
 
 class Daemon:
     """One amqp-execd. Its stderr is kept line by line, its notifications are recorded."""
