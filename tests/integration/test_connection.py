@@ -321,3 +321,45 @@ def test_no_descriptor_or_thread_leaks_over_reconnects(broker, rabbit, daemon, l
     wait_until(lambda: counts() == before, 10, f"descriptors and threads: {before} became {counts()}")
     os.kill(d.pid, signal.SIGTERM)
     assert d.wait() == 0
+
+
+def test_delivery_acknowledgement_timeout(fragile, daemon, ledger, name):
+    """The broker closes a channel whose message was not settled in time: that queue starts anew, another one is untouched,
+    and the late result of the handler settles nothing by mistake."""
+    rabbit = Rabbit(fragile).connect()
+    queue, other = rabbit.declare(name()), rabbit.declare(name("other"))
+    fragile.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1500), application:set_env(rabbit, channel_tick_interval, 500).")
+    try:
+        rabbit.publish(queue, "[ $n -gt 1 ] || sleep 6", message_id="slow")
+        d = daemon(configuration(broker={"url": fragile.url, **QUICK}, defaults={"handler": handler("obey", ledger)},
+                                 queues=[{"name": queue, "concurrency": 2}, {"name": other}]))
+        line = d.wait_log(f"{queue}.*(?i:timeout|406|precondition)", 30)
+        assert "other" not in line
+        ledger.wait(2)
+        rabbit.publish_many(other, ["true"] * 3, prefix="other")
+        wait_until(lambda: len(ledger.counts()) == 4, what="the other queue's messages")
+        d.stop()
+    finally:
+        fragile.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000), application:set_env(rabbit, channel_tick_interval, 60000).")
+    assert ledger.counts("start")["slow"] >= 2
+    assert not [line for line in d.lines if other in line and "degraded" in line]
+    rabbit.connect()
+    assert rabbit.depth(queue) == 0 and rabbit.depth(other) == 0
+    rabbit.close()
+
+
+def test_resource_alarm(fragile, daemon, ledger, name):
+    """While the broker blocks those who publish, consuming goes on."""
+    rabbit = Rabbit(fragile).connect()
+    queue = rabbit.declare(name())
+    rabbit.publish_many(queue, ["true"] * 30)
+    fragile.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        d = daemon(configuration(broker={"url": fragile.url, **QUICK}, queues=[{
+            "name": queue, "handler": handler("obey", ledger)}]))
+        ledger.wait(30)
+        d.stop()
+    finally:
+        fragile.ctl("set_vm_memory_high_watermark", "0.6")
+    wait_until(lambda: rabbit.connect().depth(queue) == 0, what="empty queue")
+    rabbit.close()
