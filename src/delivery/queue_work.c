@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "delivery/queue_private.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -180,16 +179,6 @@ static void start_failed(struct queue *q, struct delivery *d, const struct spawn
 	char what[512];
 
 	spawn_error_format(error, what, sizeof(what));
-	if (error->step == SPAWN_EXECUTE && error->error == E2BIG) {
-		/* The message's doing, not the handler's: its properties and headers do not fit the kernel's limit. */
-		struct record_input in = describe(q, d, "requeue");
-
-		in.reason = what;
-		in.delay_usec = hold_usec(q);
-		report_message(&in);
-		hold(q, d, in.delay_usec);
-		return;
-	}
 	queue_pause(q, error);
 	give_back(q, d, what);
 	queue_work_return_waiting(q, what);
@@ -211,6 +200,7 @@ static bool start_one(struct dispatcher_entry *entry) {
 		}
 		delivery_set_state(d, DELIVERY_RUNNING, &q->running);
 		q->n_running++;
+		report_omissions(q->config->name, d->message, run_omissions(d->run));
 		if (q->state == QUEUE_PROBING)
 			queue_resume(q);
 		return true;

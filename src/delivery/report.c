@@ -42,3 +42,17 @@ void report_output(const char *queue, const struct message *m, int pid, int stre
 	if (!b.failed)
 		log_write(priority, r.fields, r.n_fields, "%s", strbuf_str(&b));
 }
+
+void report_omissions(const char *queue, const struct message *m, const char *omissions) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	struct record r = {0};
+
+	if (!omissions)
+		return;
+	record_identify(&(struct record_input){.queue = queue, .message = m}, &r);
+	strbuf_append_str(&b, "omitted queue=");
+	strbuf_append_value(&b, queue, strlen(queue));
+	strbuf_printf(&b, " tag=%" PRIu64 " from the handler's environment: %s", m->delivery_tag, omissions);
+	if (!b.failed)
+		log_write(LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
+}

@@ -10,3 +10,6 @@ void report_message(const struct record_input *in);
 /* Logs a line of a handler's output, escaped, with the message's fields: stdout as info, stderr as notice. `cut`: the
  * line or the run's output was cut here. */
 void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut);
+
+/* Logs what of a message could not be put into its handler's environment; nothing if `omissions` is NULL. */
+void report_omissions(const char *queue, const struct message *m, const char *omissions);
