@@ -32,7 +32,7 @@ enum manager_state {
 };
 
 /* A connection and what is known of it. */
-struct link {
+struct uplink {
 	struct manager *manager; /* borrowed: the owner */
 	struct broker *broker;	 /* owned */
 	enum broker_state state;
@@ -46,7 +46,7 @@ struct manager {
 	struct systemd *systemd;
 	struct executor *executor;
 	struct dispatcher dispatcher;
-	struct link *links; /* one per broker of the configuration */
+	struct uplink *uplinks; /* one per broker of the configuration */
 	struct queue **queues; /* one per queue of the configuration */
 	enum manager_state state;
 	uint64_t drain_until_usec;
@@ -126,7 +126,7 @@ static bool on_is_alive(void *userdata) {
 	bool alive = true;
 
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct link *l = &m->links[i];
+		struct uplink *l = &m->uplinks[i];
 		uint64_t overdue = broker_overdue_usec(l->broker, now);
 
 		if (overdue > 0 && !l->overdue)
@@ -186,7 +186,7 @@ static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata
 static void manager_close(struct manager *m) {
 	manager_set_state(m, MANAGER_CLOSING);
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct link *l = &m->links[i];
+		struct uplink *l = &m->uplinks[i];
 		int r = broker_stop(l->broker, CLOSE_TIMEOUT_USEC);
 
 		if (r < 0)
@@ -309,12 +309,12 @@ static void on_queue_changed(struct queue *q, void *userdata) {
 
 static const struct queue_callbacks queue_callbacks = {.changed = on_queue_changed};
 
-static void link_set_reason(struct link *l, const char *reason) {
+static void uplink_set_reason(struct uplink *l, const char *reason) {
 	free(l->reason);
 	l->reason = reason ? strdup(reason) : NULL;
 }
 
-static void manager_broker_down(struct manager *m, struct link *l, const struct broker_report *report) {
+static void manager_broker_down(struct manager *m, struct uplink *l, const struct broker_report *report) {
 	const struct config_broker *config = broker_config(l->broker);
 	const char *reason = report->reason ? report->reason : "connection lost";
 	char text[640];
@@ -323,7 +323,7 @@ static void manager_broker_down(struct manager *m, struct link *l, const struct 
 		log_warning("broker=%s host=%s port=%u not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s", config->name,
 			    config->host, config->port, reason, report->retry_usec / USEC_PER_SEC,
 			    report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
-	link_set_reason(l, reason);
+	uplink_set_reason(l, reason);
 	snprintf(text, sizeof(text), "broker %s: %s", config->name, reason);
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		if (m->config->queues[i].broker == config)
@@ -332,14 +332,14 @@ static void manager_broker_down(struct manager *m, struct link *l, const struct 
 
 static void manager_broker_stopped(struct manager *m) {
 	for (size_t i = 0; i < m->config->n_brokers; i++)
-		if (m->links[i].state != BROKER_STOPPED)
+		if (m->uplinks[i].state != BROKER_STOPPED)
 			return;
 	if (m->state == MANAGER_CLOSING)
 		sd_event_exit(m->event, 0);
 }
 
 static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
-	struct link *l = userdata;
+	struct uplink *l = userdata;
 	struct manager *m = l->manager;
 	const struct config_broker *config = broker_config(b);
 
@@ -350,7 +350,7 @@ static void on_broker_state(struct broker *b, enum broker_state state, const str
 		break;
 	case BROKER_UP:
 		log_info("broker=%s host=%s port=%u connected", config->name, config->host, config->port);
-		link_set_reason(l, NULL);
+		uplink_set_reason(l, NULL);
 		break;
 	case BROKER_WAITING:
 		manager_broker_down(m, l, report);
@@ -379,7 +379,7 @@ static const struct broker_callbacks broker_callbacks = {.state = on_broker_stat
 
 static int manager_start_brokers(struct manager *m) {
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct link *l = &m->links[i];
+		struct uplink *l = &m->uplinks[i];
 		int r;
 
 		l->manager = m;
@@ -395,7 +395,7 @@ static int manager_start_brokers(struct manager *m) {
 static struct broker *manager_find_broker(struct manager *m, const struct config_broker *config) {
 	for (size_t i = 0; i < m->config->n_brokers; i++)
 		if (&m->config->brokers[i] == config)
-			return m->links[i].broker;
+			return m->uplinks[i].broker;
 	assert(!"a queue without a broker passed the configuration check");
 	return NULL;
 }
@@ -439,9 +439,9 @@ static int manager_setup(struct manager *m) {
 		return r;
 	}
 	dispatcher_init(&m->dispatcher, m->config->max_handlers);
-	m->links = calloc(m->config->n_brokers, sizeof(*m->links));
+	m->uplinks = calloc(m->config->n_brokers, sizeof(*m->uplinks));
 	m->queues = calloc(m->config->n_queues, sizeof(struct queue *));
-	if (!m->links || !m->queues) {
+	if (!m->uplinks || !m->queues) {
 		log_error("no memory");
 		return -ENOMEM;
 	}
@@ -455,12 +455,12 @@ static int manager_setup(struct manager *m) {
 static void manager_clear(struct manager *m) {
 	for (size_t i = 0; m->queues && i < m->config->n_queues; i++)
 		queue_free(m->queues[i]);
-	for (size_t i = 0; m->links && i < m->config->n_brokers; i++) {
-		broker_free(m->links[i].broker);
-		free(m->links[i].reason);
+	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++) {
+		broker_free(m->uplinks[i].broker);
+		free(m->uplinks[i].reason);
 	}
 	free(m->queues);
-	free(m->links);
+	free(m->uplinks);
 	executor_free(m->executor);
 	sd_event_source_disable_unref(m->drain_timer);
 	sd_event_source_disable_unref(m->extend_timer);
