@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "config/reader.h"
+#include "config/section.h"
+
+/* What a reference is to: the tree that others see is its first member. */
+struct shared_config {
+	struct config config;
+	atomic_uint references;
+};
+
+static struct shared_config *shared(struct config *c) {
+	return CONTAINER_OF(c, struct shared_config, config);
+}
+
+struct config *config_ref(struct config *c) {
+	atomic_fetch_add_explicit(&shared(c)->references, 1, memory_order_relaxed);
+	return c;
+}
+
+struct config *config_unref(struct config *c) {
+	/* Release: what this thread did with the tree comes before its end in the thread that frees it. */
+	if (!c || atomic_fetch_sub_explicit(&shared(c)->references, 1, memory_order_acq_rel) > 1)
+		return NULL;
+	section_clear(SECTION_ROOT, c);
+	free(c->path);
+	free(shared(c));
+	return NULL;
+}
+
+static int config_new(const char *path, struct config **ret) {
+	struct shared_config *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	atomic_init(&s->references, 1);
+	s->config.path = strdup(path);
+	if (!s->config.path) {
+		free(s);
+		return -ENOMEM;
+	}
+	*ret = &s->config;
+	return 0;
+}
+
+/* libconfig frees its strings as they are; some are passwords. */
+static void wipe(config_setting_t *s) {
+	if (config_setting_type(s) == CONFIG_TYPE_STRING) {
+		char *string = (char *)config_setting_get_string(s);
+
+		if (string)
+			explicit_bzero(string, strlen(string));
+	} else if (config_setting_is_aggregate(s)) {
+		for (int i = 0; i < config_setting_length(s); i++)
+			wipe(config_setting_get_elem(s, (unsigned)i));
+	}
+}
+
+static void libconfig_clear(config_t *library) {
+	if (config_root_setting(library))
+		wipe(config_root_setting(library));
+	config_destroy(library);
+}
+
+static void libconfig_clear_cleanup(config_t *library) {
+	libconfig_clear(library);
+}
+
+/* Turns the text into libconfig's tree. 0; -EINVAL after noting the syntax error; -ENOMEM. */
+static int parse(const struct source *source, config_t *library, struct config_problems *problems) {
+	struct place place;
+	int r;
+
+	config_set_auto_convert(library, CONFIG_FALSE);
+	if (config_read_string(library, strbuf_str(&source->text)) == CONFIG_TRUE)
+		return 0;
+	place = source_place(source, config_error_line(library) > 0 ? (unsigned)config_error_line(library) : 1);
+	r = problems_add(problems, false, &place, NULL, "%s",
+			 config_error_text(library) ? config_error_text(library) : "syntax error");
+	return r < 0 ? r : -EINVAL;
+}
+
+static int read_tree(const struct source *source, struct config_problems *problems, struct config *c) {
+	CLEANUP(libconfig_clear) config_t library;
+	struct reader reader = {.source = source, .problems = problems, .config = c};
+	int r;
+
+	config_init(&library);
+	r = parse(source, &library, problems);
+	if (r < 0)
+		return r;
+	reader_read(&reader, config_root_setting(&library));
+	strbuf_free(&reader.path);
+	return reader.error;
+}
+
+int config_load(const char *path, struct config_problems *problems, struct config **ret) {
+	CLEANUP(config_unref) struct config *c = NULL;
+	CLEANUP(source_clear) struct source source = {0};
+	int r;
+
+	r = source_read(&source, path, problems);
+	if (r < 0)
+		return r;
+	r = config_new(path, &c);
+	if (r < 0)
+		return r;
+	r = read_tree(&source, problems, c);
+	if (r < 0)
+		return r;
+	problems_sort(problems);
+	if (problems->n_errors > 0)
+		return -EINVAL;
+	*ret = TAKE(c);
+	return 0;
+}
+
+const char *config_ready_to_string(enum config_ready r) {
+	return config_ready_names[r];
+}

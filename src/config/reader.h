@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* From libconfig's tree to ours, by the table of keys. What every file of this room that looks at libconfig's tree
+ * shares: where the reader is, and how it says what is wrong there. Nothing here stops at a problem: it is noted, and
+ * the value keeps its default or its zero. */
+#pragma once
+
+#include "base/macro.h"
+#include "base/strbuf.h"
+#include "config/config.h"
+#include "config/keys.h"
+#include "config/problem.h"
+#include "config/source.h"
+#include <libconfig.h>
+#include <stdbool.h>
+
+struct reader {
+	const struct source *source; /* borrowed, as the next three are */
+	struct config_problems *problems;
+	struct config *config;            /* what is being filled in */
+	const config_setting_t *defaults; /* the group `defaults`; NULL: none */
+	struct strbuf path;               /* of the key that is being read */
+	unsigned muted; /* above 0: problems are not noted, as what is read is a default, whose own reading has done so
+			 */
+	bool partial;   /* nothing is required here */
+	int error;      /* -ENOMEM, once it has happened */
+};
+
+/* Reads the root of libconfig's tree into r->config. */
+void reader_read(struct reader *r, const config_setting_t *root);
+
+/* Lengthens the path by a key's name or an index; returns what to hand to reader_leave. */
+size_t reader_enter(struct reader *r, const char *name);
+size_t reader_enter_index(struct reader *r, int index);
+void reader_leave(struct reader *r, size_t mark);
+
+/* Notes a problem with the current path, at the setting's line. */
+void reader_problem(struct reader *r, const config_setting_t *s, const char *format, ...) PRINTF_LIKE(3, 4);
+void reader_warning(struct reader *r, const config_setting_t *s, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Notes that the setting is not what its key (or `expected`, if it is not NULL) wants: "expected ..., found ...". */
+void reader_mismatch(struct reader *r, const struct key *k, const config_setting_t *s, const char *expected);
+
+/* Where the setting is. */
+struct place reader_place(const struct reader *r, const config_setting_t *s);
+
+/* 0, or r->error. Remembers a negative result. */
+int reader_check(struct reader *r, int result);
+
+/* A copy of the string; NULL if there is no memory, which is remembered. */
+char *reader_strdup(struct reader *r, const char *s);
+
+/* A setting's string, never NULL; it must be one. */
+const char *setting_string(const config_setting_t *s);
+
+/* A whole number: an integer, or a float that is one. */
+bool setting_get_integer(const config_setting_t *s, int64_t *ret);
+
+/* The member of a group; NULL if there is no group, or no such member in it. */
+const config_setting_t *setting_member(const config_setting_t *group, const char *name);
+
+/* Reads the value of a key that is no group of further keys. `inherited` is the default of the same key, of which
+ * KEY_ENVIRONMENT takes what s does not name; s or inherited may be NULL, not both. (value.c) */
+void value_read(struct reader *r, const struct key *k, const config_setting_t *s, const config_setting_t *inherited,
+		void *base);
+
+/* Gives the key its default, if it has one. `group` is where it is missing. (value.c) */
+void value_default(struct reader *r, const struct key *k, const config_setting_t *group, void *base);
+
+/* Reads a group as an AMQP table. (arguments.c) */
+void arguments_read(struct reader *r, const config_setting_t *s, struct table *ret);
+
+/* What involves more than one key, and duplicates among what was read before. `list` is NULL for the one group of
+ * KEY_ONE; s is NULL for a broker that is not in the file. (check.c) */
+void check_broker(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index);
+void check_queue(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index);
+
+/* Appends the names of all brokers, quoted and with commas. (check.c) */
+void append_broker_names(const struct config *c, struct strbuf *b);

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* Values of single keys: from libconfig's settings to where the table of keys says they belong. */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "config/reader.h"
+#include "config/section.h"
+#include "config/trusted.h"
+#include "config/units.h"
+#include "config/url.h"
+
+#define PASSWORD_FILE_MAX 4096 /* bytes */
+#define NAME_PREFIX "AMQP_"    /* of environment variables: the daemon's own */
+#define EXEC_STRING_MAX 131071 /* bytes of one argument or variable that execve(2) takes: 32 pages less the NUL */
+
+static void *at(const struct key *k, void *base) {
+	return (char *)base + k->offset;
+}
+
+static void replace(char **to, char *string) {
+	free(*to);
+	*to = string;
+}
+
+static bool is_string(const config_setting_t *s) {
+	return config_setting_type(s) == CONFIG_TYPE_STRING;
+}
+
+/* The number as the key's type wants it. */
+static int number_from_setting(const struct key *k, const config_setting_t *s, union key_value *ret) {
+	int64_t n;
+	int r;
+
+	if (k->type == KEY_DURATION || k->type == KEY_SECONDS) {
+		if (config_setting_type(s) == CONFIG_TYPE_FLOAT)
+			r = units_duration_from_float(config_setting_get_float(s), &ret->u);
+		else
+			r = setting_get_integer(s, &n) ? units_duration_from_seconds(n, &ret->u) : -EINVAL;
+		if (r == 0 && k->type == KEY_SECONDS) {
+			if (ret->u % USEC_PER_SEC != 0)
+				return -ERANGE;
+			ret->u /= USEC_PER_SEC;
+		}
+		return r;
+	}
+	if (!setting_get_integer(s, &n))
+		return -EINVAL;
+	if (k->type == KEY_INT)
+		ret->i = n;
+	else if (n < 0)
+		return -ERANGE;
+	else
+		ret->u = (uint64_t)n;
+	return 0;
+}
+
+/* Types that key_store stores. */
+static void read_scalar(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	union key_value value = {0};
+	bool quoted = k->type != KEY_BOOL && k->type != KEY_INT && k->type != KEY_UINT;
+	int result = -EINVAL;
+
+	if (k->type == KEY_BOOL && config_setting_type(s) == CONFIG_TYPE_BOOL) {
+		value.boolean = config_setting_get_bool(s);
+		result = 0;
+	} else if (quoted && is_string(s)) {
+		result = key_parse(k, setting_string(s), &value);
+	} else if (k->type != KEY_BOOL && k->type != KEY_ENUM && config_setting_is_number(s)) {
+		result = number_from_setting(k, s, &value);
+		if (result == 0)
+			result = key_check_range(k, &value);
+	}
+	if (result == 0) {
+		key_store(k, &value, base);
+	} else if (result == -EINVAL && (k->type == KEY_DURATION || k->type == KEY_SECONDS)) {
+		CLEANUP(strbuf_free) struct strbuf expected = STRBUF_INIT;
+
+		key_append_expected(k, &expected);
+		strbuf_append_str(&expected, " (seconds, or a string such as \"250ms\", \"90s\", \"1h 30min\")");
+		reader_mismatch(r, k, s, strbuf_str(&expected));
+	} else if (result == -EINVAL && k->type == KEY_SIZE) {
+		CLEANUP(strbuf_free) struct strbuf expected = STRBUF_INIT;
+
+		key_append_expected(k, &expected);
+		strbuf_append_str(&expected, " (bytes, or a string such as \"512K\", \"64M\", \"1G\")");
+		reader_mismatch(r, k, s, strbuf_str(&expected));
+	} else {
+		reader_mismatch(r, k, s, NULL);
+	}
+}
+
+static bool length_is_right(const struct key *k, const char *string) {
+	size_t len = strlen(string);
+
+	return k->max == 0 || (len >= k->min && len <= k->max);
+}
+
+static void read_string(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	const char *string = is_string(s) ? setting_string(s) : NULL;
+
+	if (!string || (k->type == KEY_PATH ? *string != '/' : !length_is_right(k, string)))
+		reader_mismatch(r, k, s, NULL);
+	else
+		replace(at(k, base), reader_strdup(r, string));
+}
+
+/* A secret in a file that everybody may read is none. */
+static void warn_if_readable(struct reader *r, const config_setting_t *s) {
+	const struct source_file *file = source_file_at(r->source, (unsigned)config_setting_source_line(s));
+
+	if (file->mode & S_IROTH)
+		reader_warning(r, s,
+			       "everybody can read this password (the file's mode is %04o): use chmod o-r, or "
+			       "password_file",
+			       (unsigned)file->mode);
+}
+
+static void replace_secret(char **to, char *string) {
+	secret_free(*to);
+	*to = string;
+}
+
+static void read_secret(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	if (!is_string(s)) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	replace_secret(at(k, base), reader_strdup(r, setting_string(s)));
+	warn_if_readable(r, s);
+}
+
+static void read_secret_file(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	CLEANUP(trusted_clear) struct trusted file = {0};
+	CLEANUP(strbuf_free) struct strbuf why = STRBUF_INIT;
+	const char *path = is_string(s) ? setting_string(s) : NULL;
+	int result;
+
+	for (const struct key *other = key_next(k->section, NULL); other; other = key_next(k->section, other))
+		if (other->type == KEY_SECRET && setting_member(config_setting_parent(s), other->name))
+			reader_problem(r, s, "give either this or \"%s\", not both", other->name);
+	if (!path || *path != '/') {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	result = trusted_read(path, PASSWORD_FILE_MAX, &file, &why);
+	if (result < 0) {
+		CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
+
+		if (result == -ENOMEM)
+			(void)reader_check(r, result);
+		strbuf_append_escaped(&name, path, strlen(path));
+		reader_problem(r, s, "\"%s\" %s", strbuf_str(&name), strbuf_str(&why));
+		return;
+	}
+	if (file.mode & S_IROTH)
+		reader_warning(r, s, "everybody can read this file (its mode is %04o): use chmod o-r",
+			       (unsigned)file.mode);
+	if (memchr(file.data, '\0', file.len)) {
+		reader_problem(r, s, "the file holds a NUL byte: expected a password on its first line");
+		return;
+	}
+	file.data[strcspn(file.data, "\r\n")] = '\0';
+	if (!*file.data)
+		reader_problem(r, s, "the file's first line is empty: expected a password there");
+	else
+		replace_secret(at(k, base), reader_strdup(r, file.data));
+}
+
+/* Sets what the URL says. The rows of username and password come after it in the table and so replace what it says of
+ * them. */
+static void set_url(struct reader *r, const struct url *u, struct config_broker *b) {
+	replace(&b->host, reader_strdup(r, u->host));
+	replace(&b->vhost, reader_strdup(r, u->vhost));
+	b->port = u->port;
+	if (u->username)
+		replace(&b->username, reader_strdup(r, u->username));
+	if (u->password)
+		replace_secret(&b->password, reader_strdup(r, u->password));
+}
+
+static void read_url(struct reader *r, const struct key *k, const config_setting_t *s, const char *text, void *base) {
+	CLEANUP(url_clear) struct url u = {0};
+	const char *why = NULL;
+	int result;
+
+	result = url_parse(text, &u, &why);
+	if (result == -EINVAL) {
+		CLEANUP(strbuf_free) struct strbuf expected = STRBUF_INIT;
+
+		key_append_expected(k, &expected);
+		reader_problem(r, s, "expected %s, but %s", strbuf_str(&expected), why);
+		return;
+	}
+	if (reader_check(r, result) < 0)
+		return;
+	if (u.password && s)
+		warn_if_readable(r, s);
+	set_url(r, &u, base);
+}
+
+static void read_broker(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	const struct config *c = r->config;
+	const char *name;
+	struct closest closest;
+
+	if (!is_string(s)) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	name = setting_string(s);
+	closest_init(&closest, name);
+	for (size_t i = 0; i < c->n_brokers; i++) {
+		if (!c->brokers[i].name)
+			continue;
+		if (strcmp(c->brokers[i].name, name) == 0) {
+			*(const struct config_broker **)at(k, base) = &c->brokers[i];
+			return;
+		}
+		closest_consider(&closest, c->brokers[i].name);
+	}
+	strbuf_append_str(&b, "there is no broker \"");
+	strbuf_append_escaped(&b, name, strlen(name));
+	strbuf_append_str(&b, closest.best ? "\"; did you mean \"" : "\"; the brokers here are ");
+	if (closest.best) {
+		strbuf_append_escaped(&b, closest.best, strlen(closest.best));
+		strbuf_append_str(&b, "\"?");
+	} else {
+		append_broker_names(c, &b);
+	}
+	/* Brokers that could not be read at all are a problem of their own. */
+	if (c->n_brokers > 0)
+		reader_problem(r, s, "%s", strbuf_str(&b));
+}
+
+/* Checks one string of an array and copies it to *to. */
+static void read_element(struct reader *r, const struct key *k, const config_setting_t *s, char **to) {
+	const char *string = is_string(s) ? setting_string(s) : NULL;
+
+	if (!string)
+		reader_mismatch(r, k, s, "a string");
+	else if (k->type == KEY_COMMAND && strlen(string) > EXEC_STRING_MAX)
+		reader_mismatch(r, k, s, "an argument of at most 131071 bytes");
+	else if (k->type == KEY_STRINGS && !length_is_right(k, string))
+		reader_mismatch(r, k, s, "a string of at most 255 bytes");
+	else
+		*to = reader_strdup(r, string);
+}
+
+/* An array or list of strings, or for KEY_STRINGS a single one. */
+static void read_strings(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	bool single = k->type == KEY_STRINGS && is_string(s);
+	bool several = config_setting_is_array(s) || config_setting_is_list(s);
+	int n = single ? 1 : several ? config_setting_length(s) : 0, filled = 0;
+	char **strings;
+
+	if (n == 0) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	strings = calloc((size_t)n + 1, sizeof(*strings));
+	if (!strings) {
+		(void)reader_check(r, -ENOMEM);
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *element = s;
+		size_t mark = r->path.len;
+
+		if (!single) {
+			element = config_setting_get_elem((config_setting_t *)s, (unsigned)i);
+			mark = reader_enter_index(r, i);
+		}
+		/* One that is wrong leaves no gap. */
+		read_element(r, k, element, &strings[filled]);
+		if (k->type == KEY_COMMAND && i == 0 && strings[0] && *strings[0] != '/')
+			reader_mismatch(r, k, element, "the absolute path of a program");
+		if (strings[filled])
+			filled++;
+		reader_leave(r, mark);
+	}
+	strings_free(*(char ***)at(k, base));
+	*(char ***)at(k, base) = strings;
+}
+
+static bool is_variable_name(const char *name) {
+	if (!*name || (*name >= '0' && *name <= '9'))
+		return false;
+	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+}
+
+/* "NAME=value", or NULL after noting what is wrong. */
+static char *read_variable(struct reader *r, const struct key *k, const config_setting_t *s) {
+	const char *name = config_setting_name(s);
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	char *variable = NULL;
+
+	if (!is_variable_name(name)) {
+		reader_problem(r, s, "expected a variable's name made of letters, digits and _");
+	} else if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0) {
+		reader_problem(r, s,
+			       "names that begin with " NAME_PREFIX " are the daemon's own, which tell the handler "
+			       "about its message");
+	} else if (!is_string(s)) {
+		reader_mismatch(r, k, s, "a string");
+	} else if (strlen(name) + 1 + strlen(setting_string(s)) > EXEC_STRING_MAX) {
+		reader_problem(r, s, "expected name and value of at most 131071 bytes together, found %zu",
+			       strlen(name) + 1 + strlen(setting_string(s)));
+	} else {
+		strbuf_printf(&b, "%s=%s", name, setting_string(s));
+		(void)reader_check(r, strbuf_take(&b, &variable));
+	}
+	return variable;
+}
+
+/* Adds the variables of a group to those that are there already, leaving out names that `except` has. */
+static size_t add_variables(struct reader *r, const struct key *k, const config_setting_t *group,
+			    const config_setting_t *except, char **variables, size_t filled) {
+	for (int i = 0; group && config_setting_is_group(group) && i < config_setting_length(group); i++) {
+		const config_setting_t *s = config_setting_get_elem((config_setting_t *)group, (unsigned)i);
+		size_t mark;
+
+		if (setting_member(except, config_setting_name(s)))
+			continue;
+		mark = reader_enter(r, config_setting_name(s));
+		variables[filled] = read_variable(r, k, s);
+		if (variables[filled])
+			filled++;
+		reader_leave(r, mark);
+	}
+	return filled;
+}
+
+static void read_environment(struct reader *r, const struct key *k, const config_setting_t *s,
+			     const config_setting_t *inherited, void *base) {
+	size_t n = 0;
+	char **variables;
+
+	if (!config_setting_is_group(s)) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	n = (size_t)config_setting_length(s);
+	if (inherited && config_setting_is_group(inherited))
+		n += (size_t)config_setting_length(inherited);
+	variables = calloc(n + 1, sizeof(*variables));
+	if (!variables) {
+		(void)reader_check(r, -ENOMEM);
+		return;
+	}
+	/* The common ones first, in the order in which the file gives them. */
+	r->muted++;
+	n = add_variables(r, k, inherited, s, variables, 0);
+	r->muted--;
+	(void)add_variables(r, k, s, NULL, variables, n);
+	strings_free(*(char ***)at(k, base));
+	*(char ***)at(k, base) = variables;
+}
+
+void value_read(struct reader *r, const struct key *k, const config_setting_t *s, const config_setting_t *inherited,
+		void *base) {
+	switch (k->type) {
+	case KEY_STRING:
+	case KEY_PATH:
+		read_string(r, k, s, base);
+		break;
+	case KEY_URL:
+		if (is_string(s))
+			read_url(r, k, s, setting_string(s), base);
+		else
+			reader_mismatch(r, k, s, NULL);
+		break;
+	case KEY_SECRET:
+		read_secret(r, k, s, base);
+		break;
+	case KEY_SECRET_FILE:
+		read_secret_file(r, k, s, base);
+		break;
+	case KEY_BROKER:
+		read_broker(r, k, s, base);
+		break;
+	case KEY_STRINGS:
+	case KEY_COMMAND:
+		read_strings(r, k, s, base);
+		break;
+	case KEY_ENVIRONMENT:
+		read_environment(r, k, s, inherited, base);
+		break;
+	case KEY_TABLE:
+		if (config_setting_is_group(s))
+			arguments_read(r, s, at(k, base));
+		else
+			reader_mismatch(r, k, s, NULL);
+		break;
+	default:
+		read_scalar(r, k, s, base);
+		break;
+	}
+}
+
+static void default_strings(struct reader *r, const struct key *k, void *base) {
+	char **strings = calloc(2, sizeof(*strings));
+
+	if (!strings) {
+		(void)reader_check(r, -ENOMEM);
+		return;
+	}
+	strings[0] = reader_strdup(r, k->fallback);
+	*(char ***)at(k, base) = strings;
+}
+
+/* Without a name, the only broker. */
+static void default_broker(struct reader *r, const struct key *k, const config_setting_t *group, void *base) {
+	const struct config *c = r->config;
+
+	if (c->n_brokers == 1) {
+		*(const struct config_broker **)at(k, base) = &c->brokers[0];
+	} else if (c->n_brokers > 1 && !r->partial) {
+		CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+		append_broker_names(c, &b);
+		reader_problem(r, group, "missing: expected the name of a broker, as there are several: %s",
+			       strbuf_str(&b));
+	}
+}
+
+void value_default(struct reader *r, const struct key *k, const config_setting_t *group, void *base) {
+	union key_value value;
+
+	switch (k->type) {
+	case KEY_BROKER:
+		default_broker(r, k, group, base);
+		break;
+	case KEY_STRING:
+	case KEY_PATH:
+	case KEY_SECRET:
+		/* The URL may have set it. */
+		if (k->fallback && !*(char **)at(k, base))
+			*(char **)at(k, base) = reader_strdup(r, k->fallback);
+		break;
+	case KEY_URL:
+		read_url(r, k, NULL, k->fallback, base);
+		break;
+	case KEY_STRINGS:
+		default_strings(r, k, base);
+		break;
+	default:
+		if (k->fallback && key_parse(k, k->fallback, &value) == 0)
+			key_store(k, &value, base);
+		break;
+	}
+}
