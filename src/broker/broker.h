@@ -5,7 +5,9 @@
  *
  * A consumer is one queue on one channel. What is wanted of it (consume or not) is set here and kept by the thread
  * through every reconnect. Each time its channel is opened it gets a new *epoch*, a number that never returns in the life of
- * the consumer; a message carries the epoch that delivered it and can only be settled while that epoch is current. */
+ * the consumer; a message carries the epoch that delivered it and can only be settled while that epoch is current.
+ *
+ * After BROKER_STOPPED nothing of a consumer has an effect any more: its functions return -ENOTCONN. */
 #pragma once
 
 #include <stdbool.h>
@@ -64,32 +66,33 @@ int broker_new(sd_event *event, struct config *config, const struct config_broke
 	       const struct broker_callbacks *callbacks, void *userdata, struct broker **ret);
 
 /* Ends the thread at once, if broker_stop has not, and frees everything, the consumers too. Waits for the thread for at
- * most two seconds; a thread stuck in name resolution beyond that is left behind and cleans up after itself.
- * NULL-safe, returns NULL. */
+ * most two seconds; a thread stuck in name resolution beyond that is left behind and cleans up after itself. May be called
+ * from a callback: then it is the last one. NULL-safe, returns NULL. */
 struct broker *broker_free(struct broker *b);
 DEFINE_CLEANUP(struct broker *, broker_free);
 
 const struct config_broker *broker_config(const struct broker *b);
 
-/* Adds a consumer for the queue; idle until consumer_consume. Owned by the broker. -ENOMEM. */
+/* Adds a consumer for the queue; idle until consumer_consume. Owned by the broker. -ENOMEM; -ENOBUFS: more consumers than the
+ * configuration has queues for this broker. */
 int broker_add_consumer(struct broker *b, const struct config_queue *queue, const struct consumer_callbacks *callbacks,
 			void *userdata, struct consumer **ret);
 
 /* Wants messages: declares or checks the topology, then consumes with this prefetch (1 to 65535), now and after each
- * reconnect. -ENOBUFS (see consumer_settle). Consuming already with another prefetch: cancel first. */
+ * reconnect. -ENOBUFS (see consumer_settle), -ENOMEM. Consuming already with another prefetch: cancel first. */
 int consumer_consume(struct consumer *c, unsigned prefetch);
 
-/* Wants no more messages. What was delivered can still be settled. -ENOBUFS. */
+/* Wants no more messages. What was delivered can still be settled. Ends in the callback `cancelled`. -ENOBUFS, -ENOMEM. */
 int consumer_cancel(struct consumer *c);
 
 /* Hands the message back to be settled with `verdict`, and takes ownership whatever it returns. Order is kept, also with
  * respect to consumer_cancel: what is returned after a cancel is not redelivered to this consumer. -ENOBUFS: the
  * mailbox is full because the thread is stuck: the message was freed, the connection is being shut down, the broker will deliver it
- * again. */
+ * again. -ENOTCONN: after BROKER_STOPPED; likewise freed. */
 int consumer_settle(struct consumer *c, struct message *m, enum verdict verdict);
 
 /* Closes the connection in an orderly way once everything posted before has been sent: ends in BROKER_STOPPED, at the
- * latest after timeout_usec. */
+ * latest after timeout_usec. Called again: only the time changes. -errno of sd_event_add_time_relative(3). */
 int broker_stop(struct broker *b, uint64_t timeout_usec);
 
 /* 0 while the thread is idle or within the deadline of what it is doing; otherwise for how long it has been overdue. A

@@ -1,2 +1,16 @@
 # SPDX-License-Identifier: MIT
-libexecd_a_SOURCES +=
+libexecd_a_SOURCES += \
+	%D%/amqp_library.h \
+	%D%/assembler.c %D%/assembler.h \
+	%D%/broker.c %D%/broker.h \
+	%D%/channel.c %D%/channel.h \
+	%D%/connection.c %D%/connection.h \
+	%D%/dial.c %D%/dial.h \
+	%D%/error.c %D%/error.h \
+	%D%/link.c %D%/link.h \
+	%D%/outbox.c %D%/outbox.h \
+	%D%/random.h \
+	%D%/request.c %D%/request.h \
+	%D%/table.c %D%/table.h \
+	%D%/thread.c %D%/thread.h \
+	%D%/wait.h

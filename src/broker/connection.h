@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread's rabbitmq-c connection: dialling, login, one frame in, one method out, close. Whoever gets a negative result from
+ * here drops the connection; why is in `reason`. Private to this room. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "broker/amqp_library.h"
+#include "broker/dial.h"
+#include "broker/link.h"
+
+struct connection {
+	struct link *link;		    /* borrowed */
+	const struct config_broker *broker; /* borrowed */
+	amqp_connection_state_t state;	    /* owned; NULL: not connected */
+	amqp_pool_t pool;		    /* scratch memory for what is sent; emptied by each send */
+	unsigned channel_max;		    /* negotiated; at least 1 */
+	unsigned heartbeat;		    /* negotiated, seconds; 0: none */
+	uint64_t sent_usec;		    /* when connection_keep_alive last sent something */
+	bool up;			    /* logged in, and nothing has failed since */
+	bool login_refused;		    /* the last connection_open failed by a wrong name or password */
+	char reason[REASON_MAX];	    /* why the last call failed */
+};
+
+void connection_init(struct connection *c, struct link *link, const struct config_broker *broker);
+void connection_clear(struct connection *c);
+
+/* Resolves, connects, logs in. `wake` as in struct dial. */
+int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata);
+
+/* Drops the connection without a word. */
+void connection_drop(struct connection *c);
+
+/* Says goodbye and waits for the broker's answer until the deadline, so that everything sent before was processed; then drops. */
+void connection_close(struct connection *c, uint64_t deadline_usec);
+
+/* Reads one frame if there is one: 1 and *frame, valid until connection_release; 0: none now. Serves heartbeats. */
+int connection_read(struct connection *c, amqp_frame_t *frame);
+void connection_release(struct connection *c, const amqp_frame_t *frame);
+
+/* True if the next frame may already be in memory, where poll(2) does not see it. */
+bool connection_has_buffered(const struct connection *c);
+
+int connection_fd(const struct connection *c);
+
+/* Sends a method. -EMSGSIZE: it cannot be expressed (`reason` says why), nothing was sent, and the connection is as good as
+ * before. -ECONNABORTED at once if the connection is not up. */
+int connection_send(struct connection *c, uint16_t channel, amqp_method_number_t id, void *method);
+
+/* Sends a heartbeat if one is due, for the time in which nothing is read. */
+int connection_keep_alive(struct connection *c, uint64_t now_usec);
+
+/* The connection is not up any more, for this reason; returns -ECONNABORTED. */
+int connection_fail(struct connection *c, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "broker/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+
+static const struct {
+	int status;
+	const char *text;
+} status_texts[] = {
+	{AMQP_STATUS_NO_MEMORY, "out of memory"},
+	{AMQP_STATUS_BAD_AMQP_DATA, "the peer sent something that is not AMQP 0-9-1"},
+	{AMQP_STATUS_UNKNOWN_CLASS, "the broker sent a method of an unknown class"},
+	{AMQP_STATUS_UNKNOWN_METHOD, "the broker sent an unknown method"},
+	{AMQP_STATUS_INCOMPATIBLE_AMQP_VERSION, "the peer does not speak AMQP 0-9-1"},
+	{AMQP_STATUS_CONNECTION_CLOSED, "the broker closed the connection without a reason"},
+	{AMQP_STATUS_SOCKET_ERROR, "the connection to the broker broke"},
+	{AMQP_STATUS_SOCKET_CLOSED, "the connection to the broker is closed"},
+	{AMQP_STATUS_TCP_ERROR, "the connection to the broker broke"},
+	{AMQP_STATUS_INVALID_PARAMETER, "a value cannot be sent in AMQP"},
+	{AMQP_STATUS_TABLE_TOO_BIG, "a method with its arguments is larger than a frame may be"},
+	{AMQP_STATUS_WRONG_METHOD, "the broker sent an unexpected method"},
+	{AMQP_STATUS_TIMEOUT, "the broker did not answer in time"},
+	{AMQP_STATUS_TIMER_FAILURE, "the system's clock failed"},
+	{AMQP_STATUS_HEARTBEAT_TIMEOUT, "no heartbeat came from the broker"},
+	{AMQP_STATUS_UNEXPECTED_STATE, "the broker broke the protocol"},
+	{AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD, "the broker does not offer the authentication mechanism PLAIN"},
+};
+
+const char *error_from_status(int status) {
+	for (size_t i = 0; i < sizeof(status_texts) / sizeof(status_texts[0]); i++)
+		if (status_texts[i].status == status)
+			return status_texts[i].text;
+	return "an unknown error of the AMQP library";
+}
+
+static bool text_contains(const amqp_bytes_t *text, const char *part) {
+	return text->len && memmem(text->bytes, text->len, part, strlen(part));
+}
+
+/* 406 has several causes, which only the text tells apart. */
+static const char *precondition_hint(const amqp_bytes_t *text) {
+	if (text_contains(text, "delivery acknowledgement on channel") && text_contains(text, "timed out"))
+		return "a message was not settled within the broker's delivery acknowledgement timeout (its "
+		       "consumer_timeout); "
+		       "the broker delivers it again";
+	if (text_contains(text, "inequivalent arg"))
+		return "it exists with another declaration than the configured one";
+	if (text_contains(text, "unknown delivery tag"))
+		return "the broker does not know a message that was settled";
+	return "the broker refused";
+}
+
+static const char *close_hint(uint16_t code, const amqp_bytes_t *text) {
+	switch (code) {
+	case AMQP_CONNECTION_FORCED:
+		return "the broker or its operator closed the connection";
+	case AMQP_ACCESS_REFUSED:
+		return text_contains(text, "Login was refused") ? "the broker refused the login"
+								: "permission denied by the broker";
+	case AMQP_NOT_FOUND:
+		return "it does not exist at the broker";
+	case AMQP_RESOURCE_LOCKED:
+		return "it is used exclusively by somebody else";
+	case AMQP_PRECONDITION_FAILED:
+		return precondition_hint(text);
+	case AMQP_NOT_ALLOWED:
+		return "the broker does not allow it";
+	case AMQP_RESOURCE_ERROR:
+		return "the broker has reached a limit";
+	case AMQP_INTERNAL_ERROR:
+		return "the broker failed";
+	default:
+		return "the broker reported an error";
+	}
+}
+
+void error_from_close(uint16_t code, const amqp_bytes_t *text, char *buf, size_t size) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	strbuf_printf(&b, "%s (%u", close_hint(code, text), code);
+	if (text->len) {
+		strbuf_append_char(&b, ' ');
+		strbuf_append_escaped(&b, text->bytes, text->len);
+	}
+	strbuf_append_char(&b, ')');
+	if (b.failed)
+		(void)snprintf(buf, size, "%s (%u)", close_hint(code, text), code);
+	else
+		(void)snprintf(buf, size, "%s", strbuf_str(&b));
+}
+
+void error_format_text(const amqp_bytes_t *text, char *buf, size_t size) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	strbuf_append_escaped(&b, text->bytes, text->len);
+	(void)snprintf(buf, size, "%s", b.failed ? "" : strbuf_str(&b));
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What the main thread and a broker's thread share: two mailboxes, the progress of the thread, and its socket for the
+ * case that it must be woken. Counted: the last of the two that lets go frees it. Private to this room. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/mailbox.h"
+#include "broker/broker.h"
+
+/* Room for the text of a reason with its NUL: a hint of ours and 255 bytes of the broker, each of which may be escaped to four. */
+#define REASON_MAX 1280
+
+/* `kind` of the items in the mailboxes. */
+enum item_kind {
+	/* to the thread */
+	ITEM_SETTLE,  /* struct message */
+	ITEM_COMMAND, /* struct command */
+	/* to the main thread */
+	ITEM_MESSAGE,	/* struct message */
+	ITEM_UNSETTLED, /* struct message */
+	ITEM_EVENT,	/* struct event */
+};
+
+enum command_type {
+	COMMAND_ADD,	 /* consumer, queue */
+	COMMAND_CONSUME, /* consumer, prefetch */
+	COMMAND_CANCEL,	 /* consumer */
+	COMMAND_STOP,	 /* deadline_usec; the link's own, never freed */
+};
+
+struct command {
+	struct mailbox_item item;
+	enum command_type type;
+	uint32_t consumer;
+	unsigned prefetch;
+	const struct config_queue *queue; /* part of the configuration, to which the thread holds a reference */
+	uint64_t deadline_usec;
+};
+
+enum event_type {
+	EVENT_BROKER_STATE,   /* broker_state, retry_usec, reason */
+	EVENT_BLOCKED,	      /* blocked, reason */
+	EVENT_CONSUMER_STATE, /* consumer, consumer_state, retry_usec, reason */
+	EVENT_LOST,	      /* consumer, epoch */
+	EVENT_CANCELLED,      /* consumer */
+};
+
+struct event {
+	struct mailbox_item item;
+	enum event_type type;
+	uint32_t consumer;
+	enum broker_state broker_state;
+	enum consumer_state consumer_state;
+	bool blocked;
+	uint64_t epoch;
+	uint64_t retry_usec;
+	char reason[REASON_MAX]; /* "": none */
+};
+
+struct link {
+	atomic_uint refs;
+	struct mailbox *to_thread;
+	struct mailbox *to_main;
+	atomic_bool stop_now;	      /* leave as soon as possible, in no particular order */
+	_Atomic uint64_t deadline_usec; /* when what the thread is doing should be over; 0: it waits, for as long as it takes */
+	struct command stop;	      /* the main thread's to post, once */
+	pthread_mutex_t lock;	      /* guards what follows */
+	pthread_cond_t changed;	      /* exited was set; CLOCK_MONOTONIC */
+	bool exited;		      /* the thread touches nothing but this link any more */
+	bool logging_in;	      /* the socket is connected, the login not complete */
+	int fd;			      /* owned: a duplicate of the socket, which the library may close at any time; or -1 */
+};
+
+/* With one reference and mailboxes for `limit` items each. -ENOMEM, -EMFILE. */
+int link_new(size_t limit, struct link **ret);
+struct link *link_ref(struct link *l);
+/* The last one frees the items left in the mailboxes, too. NULL-safe, returns NULL. */
+struct link *link_unref(struct link *l);
+DEFINE_CLEANUP(struct link *, link_unref);
+
+/* Frees one item of either mailbox. */
+void link_item_free(struct mailbox_item *item);
+
+/* The thread: publishes its socket (-1: none any more) by a duplicate. -errno of fcntl(2). */
+int link_set_socket(struct link *l, int fd, bool logging_in);
+/* The thread: the login is complete. */
+void link_set_logged_in(struct link *l);
+/* The main thread: shuts the socket down, which ends whatever the thread waits for in it. only_login: not if the login is
+ * complete. */
+void link_shutdown(struct link *l, bool only_login);
+
+/* The thread: busy, until the deadline at the latest; idle. */
+void link_busy(struct link *l, uint64_t deadline_usec);
+void link_idle(struct link *l);
+
+/* The thread's last call before it drops its reference. */
+void link_set_exited(struct link *l);
+/* The main thread: waits for link_set_exited for at most timeout_usec; whether it came. */
+bool link_wait_exited(struct link *l, uint64_t timeout_usec);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The methods that a consumer's channel sends, made from the configuration. None waits for its answer; the results are those of
+ * connection_send. Private to this room. */
+#pragma once
+
+#include "broker/connection.h"
+
+int request_channel_open(struct connection *c, uint16_t channel);
+/* After what the consumer cannot go on from; the broker answers channel.close-ok. */
+int request_channel_close(struct connection *c, uint16_t channel);
+int request_channel_close_ok(struct connection *c, uint16_t channel);
+int request_channel_flow_ok(struct connection *c, uint16_t channel, bool active);
+
+/* exchange.declare; passive if the binding has no exchange_type. Declared exchanges are durable. */
+int request_exchange(struct connection *c, uint16_t channel, const struct config_binding *b);
+/* queue.declare; passive if the queue has no declaration. */
+int request_queue(struct connection *c, uint16_t channel, const struct config_queue *q);
+/* queue.bind with one of the binding's routing keys. */
+int request_bind(struct connection *c, uint16_t channel, const struct config_queue *q, const struct config_binding *b,
+		 const char *routing_key);
+int request_qos(struct connection *c, uint16_t channel, unsigned prefetch);
+int request_consume(struct connection *c, uint16_t channel, const struct config_queue *q);
+int request_cancel(struct connection *c, uint16_t channel, const char *consumer_tag);
+
+/* basic.ack, basic.reject or basic.nack. */
+int request_settle(struct connection *c, uint16_t channel, uint64_t delivery_tag, enum verdict verdict);
+
+/* What of the queue's configuration is longer than the 255 bytes of a short string, which the library would not notice, and the
+ * broker would take for garbage: "the name of an exchange"; NULL if nothing is. */
+const char *request_too_long(const struct config_queue *q);

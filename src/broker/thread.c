@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+#include "broker/thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "broker/channel.h"
+#include "broker/connection.h"
+#include "broker/error.h"
+#include "broker/outbox.h"
+#include "broker/random.h"
+#include "broker/wait.h"
+
+/* Frames read before commands get their turn. */
+#define FRAMES_PER_TURN 256
+/* How often a full mailbox is tried again. Only then: nothing tells the thread that the main thread has emptied it. */
+#define BACKLOG_USEC (20 * USEC_PER_MSEC)
+/* A connection that was up for less counts as another failure in a row. */
+#define STABLE_USEC (10 * USEC_PER_SEC)
+/* Time for one turn when there is no heartbeat to derive it from. */
+#define TURN_USEC (60 * USEC_PER_SEC)
+/* librabbitmq decodes nested tables by recursion, and a frame of 128 KiB has room for 26,000 levels: about 7 MiB of
+ * stack. It is address space, not memory, until a message needs it. */
+#define STACK_SIZE (32UL * 1024 * 1024)
+
+/* Owned by the thread itself. */
+struct thread {
+	struct link *link;                  /* a reference */
+	struct config *config;              /* a reference */
+	const struct config_broker *broker; /* borrowed from config */
+	struct connection connection;
+	struct outbox outbox;
+	struct channel *channels; /* owned; max_channels of them, the first n_channels in use, by consumer */
+	uint32_t n_channels;
+	uint32_t max_channels;
+	struct backoff backoff;
+	bool blocked;  /* by a resource alarm of the broker */
+	bool stopping; /* COMMAND_STOP came */
+	uint64_t stop_deadline_usec;
+};
+
+static struct thread *thread_free(struct thread *t) {
+	if (!t)
+		return NULL;
+	for (uint32_t i = 0; i < t->n_channels; i++)
+		channel_clear(&t->channels[i]);
+	free(t->channels);
+	connection_clear(&t->connection);
+	outbox_clear(&t->outbox);
+	config_unref(t->config);
+	link_unref(t->link);
+	free(t);
+	return NULL;
+}
+DEFINE_CLEANUP(struct thread *, thread_free);
+
+static bool leaving(const struct thread *t) {
+	return t->stopping || atomic_load(&t->link->stop_now);
+}
+
+static void report(struct thread *t, enum broker_state state, const char *reason, uint64_t retry_usec) {
+	struct event e = {.type = EVENT_BROKER_STATE, .broker_state = state, .retry_usec = retry_usec};
+
+	(void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
+	outbox_post_event(&t->outbox, &e);
+}
+
+static void report_blocked(struct thread *t, bool blocked, const amqp_bytes_t *reason) {
+	struct event e = {.type = EVENT_BLOCKED, .blocked = blocked};
+
+	if (reason)
+		error_format_text(reason, e.reason, sizeof(e.reason));
+	t->blocked = blocked;
+	outbox_post_event(&t->outbox, &e);
+}
+
+/* Carries out one command, and frees it. */
+static int run_command(struct thread *t, struct command *command, uint64_t now) {
+	struct channel *c = &t->channels[command->consumer];
+	int r = 0;
+
+	switch (command->type) {
+	case COMMAND_ADD:
+		channel_init(c, &t->connection, &t->outbox, command->consumer, command->queue,
+			     t->config->max_message_size);
+		t->n_channels = command->consumer + 1;
+		break;
+	case COMMAND_CONSUME:
+		r = channel_consume(c, command->prefetch, now);
+		break;
+	case COMMAND_CANCEL:
+		r = channel_cancel(c, now);
+		break;
+	case COMMAND_STOP:
+		t->stopping = true;
+		t->stop_deadline_usec = command->deadline_usec;
+		break;
+	}
+	link_item_free(&command->item);
+	return r;
+}
+
+/* Carries out everything that was posted. The first failure is returned, after all of it: nothing may be lost. */
+static int run_commands(struct thread *t) {
+	struct mailbox_item *item = mailbox_take(t->link->to_thread);
+	uint64_t now = clock_now_usec();
+	int result = 0;
+
+	while (item) {
+		struct mailbox_item *next = item->next;
+		int r;
+
+		if (item->kind == ITEM_SETTLE) {
+			struct message *m = CONTAINER_OF(item, struct message, item);
+
+			r = channel_settle(&t->channels[m->consumer], m);
+		} else {
+			r = run_command(t, CONTAINER_OF(item, struct command, item), now);
+		}
+		if (r < 0 && result == 0)
+			result = r;
+		item = next;
+	}
+	return result;
+}
+
+/* Frames of the connection as a whole. */
+static int handle_connection_frame(struct thread *t, const amqp_frame_t *frame) {
+	amqp_method_number_t id = frame->frame_type == AMQP_FRAME_METHOD ? frame->payload.method.id : 0;
+
+	if (id == AMQP_CONNECTION_CLOSE_METHOD) {
+		const amqp_connection_close_t *close = frame->payload.method.decoded;
+		amqp_connection_close_ok_t ok = {0};
+		char reason[REASON_MAX];
+
+		error_from_close(close->reply_code, &close->reply_text, reason, sizeof(reason));
+		(void)connection_send(&t->connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
+		return connection_fail(&t->connection, "%s", reason);
+	}
+	if (id == AMQP_CONNECTION_BLOCKED_METHOD) {
+		report_blocked(t, true, &((const amqp_connection_blocked_t *)frame->payload.method.decoded)->reason);
+		return 0;
+	}
+	if (id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
+		report_blocked(t, false, NULL);
+		return 0;
+	}
+	return connection_fail(&t->connection, "the broker sent an unexpected frame (method 0x%08x)", id);
+}
+
+static int handle_frame(struct thread *t, const amqp_frame_t *frame, uint64_t now) {
+	if (frame->channel == 0)
+		return handle_connection_frame(t, frame);
+	/* Nobody opened it: nothing that arrives on it concerns anybody. */
+	if (frame->channel > t->n_channels)
+		return 0;
+	return channel_frame(&t->channels[frame->channel - 1], frame, now);
+}
+
+/* Reads what there is, up to a bound. 1: there may be more; 0: drained, or the main thread must catch up first. */
+static int read_frames(struct thread *t) {
+	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
+		amqp_frame_t frame;
+		int r;
+
+		if (!outbox_is_empty(&t->outbox))
+			return 0;
+		r = connection_read(&t->connection, &frame);
+		if (r <= 0)
+			return r;
+		r = handle_frame(t, &frame, clock_now_usec());
+		connection_release(&t->connection, &frame);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+static int run_deadlines(struct thread *t, uint64_t now) {
+	for (uint32_t i = 0; i < t->n_channels; i++) {
+		int r = channel_tick(&t->channels[i], now);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* When the loop must turn even if nothing arrives. */
+static uint64_t next_turn_usec(const struct thread *t, uint64_t now) {
+	uint64_t next = t->connection.heartbeat ? now + t->connection.heartbeat * USEC_PER_SEC / 4 : USEC_INFINITY;
+
+	for (uint32_t i = 0; i < t->n_channels; i++) {
+		uint64_t usec = channel_next_usec(&t->channels[i]);
+
+		if (usec < next)
+			next = usec;
+	}
+	if (!outbox_is_empty(&t->outbox) && now + BACKLOG_USEC < next)
+		next = now + BACKLOG_USEC;
+	return next;
+}
+
+static void busy(struct thread *t, uint64_t now) {
+	link_busy(t->link, now + (t->connection.heartbeat ? 2 * t->connection.heartbeat * USEC_PER_SEC : TURN_USEC));
+}
+
+/* Sleeps until there is a frame, a command or a deadline. */
+static void wait_for_work(struct thread *t) {
+	struct pollfd p[2] = {
+		{.fd = mailbox_fd(t->link->to_thread), .events = POLLIN},
+		{.fd = connection_fd(&t->connection), .events = POLLIN},
+	};
+	uint64_t now = clock_now_usec();
+	int timeout = wait_msec(next_turn_usec(t, now), now);
+
+	link_idle(t->link);
+	/* With a backlog nothing is read, so that what lies in the socket must not end the wait. */
+	(void)poll(p, outbox_is_empty(&t->outbox) ? 2 : 1, timeout);
+}
+
+static int turn(struct thread *t) {
+	uint64_t now = clock_now_usec();
+	int more, r;
+
+	busy(t, now);
+	if (outbox_flush(&t->outbox)) {
+		more = read_frames(t);
+	} else {
+		more = connection_keep_alive(&t->connection, now);
+	}
+	if (more < 0)
+		return more;
+	r = run_commands(t);
+	if (r == 0)
+		r = run_deadlines(t, clock_now_usec());
+	if (r < 0)
+		return r;
+	if (!leaving(t) && !more && (!outbox_is_empty(&t->outbox) || !connection_has_buffered(&t->connection)))
+		wait_for_work(t);
+	return 0;
+}
+
+/* Works with a connection that is up until it fails or all is to end. */
+static void serve(struct thread *t) {
+	uint64_t start = clock_now_usec();
+	int r = 0;
+
+	report(t, BROKER_UP, "", 0);
+	for (uint32_t i = 0; r == 0 && i < t->n_channels; i++)
+		r = channel_up(&t->channels[i], start);
+	while (r == 0 && !leaving(t))
+		r = turn(t);
+	if (r == 0 && t->stopping)
+		connection_close(&t->connection, t->stop_deadline_usec);
+	if (r == 0)
+		(void)connection_fail(&t->connection, "the connection was closed because the daemon stops");
+	connection_drop(&t->connection);
+	for (uint32_t i = 0; i < t->n_channels; i++)
+		channel_down(&t->channels[i], t->connection.reason);
+	if (t->blocked)
+		report_blocked(t, false, NULL);
+	if (clock_now_usec() - start >= STABLE_USEC)
+		backoff_reset(&t->backoff);
+}
+
+/* While there is no connection. */
+static int wake(void *userdata) {
+	struct thread *t = userdata;
+
+	(void)run_commands(t);
+	(void)outbox_flush(&t->outbox);
+	return leaving(t) ? -ECANCELED : 0;
+}
+
+/* Until the time of the next attempt. */
+static void wait_before_retry(struct thread *t) {
+	uint64_t now = clock_now_usec();
+	/* Another try with the same wrong password helps nobody, and fills the broker's log. */
+	uint64_t delay =
+		t->connection.login_refused ? t->backoff.max_usec : backoff_next_usec(&t->backoff, random_u32());
+	uint64_t until = now + delay;
+
+	report(t, BROKER_WAITING, t->connection.reason, delay);
+	while (wake(t) == 0 && (now = clock_now_usec()) < until) {
+		struct pollfd p = {.fd = mailbox_fd(t->link->to_thread), .events = POLLIN};
+		uint64_t next = outbox_is_empty(&t->outbox) || now + BACKLOG_USEC > until ? until : now + BACKLOG_USEC;
+
+		link_idle(t->link);
+		(void)poll(&p, 1, wait_msec(next, now));
+		link_busy(t->link, clock_now_usec() + TURN_USEC);
+	}
+}
+
+/* Hands over what is left. Nobody waits for it once stop_now is set. */
+static void finish(struct thread *t) {
+	link_busy(t->link, clock_now_usec() + TURN_USEC);
+	for (;;) {
+		/* What was posted after the stop, or while the connection was closing, goes back. */
+		(void)run_commands(t);
+		if (outbox_flush(&t->outbox) || atomic_load(&t->link->stop_now))
+			break;
+		(void)poll(NULL, 0, BACKLOG_USEC / USEC_PER_MSEC);
+	}
+	report(t, BROKER_STOPPED, "", 0);
+	while (!outbox_flush(&t->outbox) && !atomic_load(&t->link->stop_now))
+		(void)poll(NULL, 0, BACKLOG_USEC / USEC_PER_MSEC);
+	link_idle(t->link);
+}
+
+static void *thread_main(void *arg) {
+	CLEANUP(thread_free) struct thread *t = arg;
+	struct link *link = link_ref(t->link);
+
+	while (wake(t) == 0) {
+		report(t, BROKER_CONNECTING, "", 0);
+		if (connection_open(&t->connection, mailbox_fd(link->to_thread), wake, t) == 0)
+			serve(t);
+		if (!leaving(t))
+			wait_before_retry(t);
+	}
+	finish(t);
+	t = thread_free(t);
+	link_set_exited(link);
+	link_unref(link);
+	return NULL;
+}
+
+static int thread_new(struct link *link, struct config *config, const struct config_broker *broker,
+		      uint32_t max_consumers, struct thread **ret) {
+	CLEANUP(thread_free) struct thread *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->link = link_ref(link);
+	t->config = config_ref(config);
+	t->broker = broker;
+	connection_init(&t->connection, link, broker);
+	outbox_init(&t->outbox, link);
+	backoff_init(&t->backoff, broker->reconnect_min_usec, broker->reconnect_max_usec);
+	t->max_channels = max_consumers;
+	t->channels = calloc(max_consumers ? max_consumers : 1, sizeof(*t->channels));
+	if (!t->channels)
+		return -ENOMEM;
+	*ret = TAKE(t);
+	return 0;
+}
+
+int thread_start(struct link *link, struct config *config, const struct config_broker *broker, uint32_t max_consumers,
+		 pthread_t *ret) {
+	CLEANUP(thread_free) struct thread *t = NULL;
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int r = thread_new(link, config, broker, max_consumers, &t);
+
+	if (r < 0)
+		return r;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(ret, &attr, thread_main, t);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (r != 0)
+		return -r;
+	t = NULL; /* the thread's */
+	return 0;
+}
