@@ -29,12 +29,15 @@ struct run_result {
 	bool dumped;   /* and left a core */
 	uint64_t duration_usec; /* from spawning to reaping */
 	uint64_t output_bytes;	/* written to stdout and stderr together, as far as it was read */
-	uint64_t output_dropped; /* of these, not passed on because of the limit */
+	uint64_t output_dropped; /* of these, not passed on because of RUN_LINE_MAX or RUN_OUTPUT_MAX */
 };
 
 struct run_callbacks {
-	/* One line of output without its newline, at most RUN_LINE_MAX bytes, raw (escape it). stream is 1 or 2. Called at
-	 * most until the run's limit of RUN_OUTPUT_MAX bytes is reached, then once more with `cut`, and never again. */
+	/* One line of output without its newline, at most RUN_LINE_MAX bytes, raw (escape it), valid during the call.
+	 * stream is 1 or 2. `cut` says that something is missing after this text: of a line longer than RUN_LINE_MAX only
+	 * the beginning is passed on, and once RUN_OUTPUT_MAX bytes (newlines included, both streams) were passed on, the
+	 * line that goes beyond comes cut to what was left (maybe nothing), and no call follows. What is missing is
+	 * counted in output_dropped. The run must not be freed here. May be NULL: output is read and thrown away. */
 	void (*line)(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata);
 	/* The handler's process has ended and its output was delivered. The run is still the caller's to free; it may be freed
 	 * here. Called exactly once, from the event loop. */
@@ -44,31 +47,46 @@ struct run_callbacks {
 #define RUN_LINE_MAX 4096
 #define RUN_OUTPUT_MAX 65536
 
-/* Blocks SIGCHLD must be by the caller, before any thread is made. -errno. One executor per process: it becomes the reaper
- * of every child, and the subreaper of their orphans. */
+/* SIGCHLD must have been blocked by the caller, before any thread was made (-EBUSY otherwise). -errno. One executor per
+ * process: it becomes the reaper of every child, and the subreaper of their orphans. Handlers die with the thread that
+ * starts them, so all of this belongs to the main thread. */
 int executor_new(sd_event *event, struct executor **ret);
 /* Runs must have been freed before. NULL-safe. */
 struct executor *executor_free(struct executor *e);
 DEFINE_CLEANUP(struct executor *, executor_free);
 
-/* Starts the handler for the message, both borrowed until run_free. `attempt` is for AMQP_ATTEMPT; 0: unknown, not passed.
- * 0, or -errno with `error` (the caller's, overwritten) saying which step failed on what: the message was not tried. */
+/* Starts the handler for the message. `queue` and `m` are borrowed for the call, `callbacks` until run_free. `attempt`
+ * is for AMQP_ATTEMPT; 0: unknown, not passed. A message that is too_large must not get here.
+ * 0, or -errno with `error` (the caller's, overwritten) saying which step failed on what: the message was not tried.
+ *
+ * The environment is PATH, HOME, USER, LANG, then handler.environment, then what the message says: AMQP_QUEUE,
+ * AMQP_EXCHANGE, AMQP_ROUTING_KEY, AMQP_DELIVERY_TAG, AMQP_REDELIVERED ("true" or "false"), AMQP_ATTEMPT,
+ * AMQP_BODY_SIZE, a variable for each property that is present, and AMQP_HEADER_<NAME>; a later one replaces an earlier
+ * one of the same name. */
 int run_start(struct executor *e, const struct config_queue *queue, const struct message *m, unsigned attempt,
 	      const struct run_callbacks *callbacks, void *userdata, struct spawn_error *error, struct run **ret);
 
-/* SIGTERM to the process group, SIGKILL to everything that descends from it after handler.kill_grace. Idempotent. */
+/* What of the message's metadata could not be put into the environment, and why: one printable line of at most about a
+ * kilobyte, NULL if nothing was left out. Borrowed from the run. */
+const char *run_omissions(const struct run *r);
+
+/* SIGTERM to the process group, SIGKILL to everything that descends from it after handler.kill_grace or when it has
+ * ended before. The signal is sent in the next turn of the event loop, so that stopping many runs walks /proc once.
+ * Idempotent; without effect on a run that is being stopped already, or has ended. */
 void run_stop(struct run *r);
-/* SIGKILL to everything that descends from it, at once. */
+/* SIGKILL to everything that descends from it, in the next turn of the event loop. */
 void run_kill(struct run *r);
 
-/* Frees the run; a process that still runs is killed (SIGKILL) and reaped by the executor later. NULL-safe. */
+/* Frees the run; a process that still runs is killed at once with all that descends from it, and reaped by the executor
+ * later. NULL-safe. */
 struct run *run_free(struct run *r);
 DEFINE_CLEANUP(struct run *, run_free);
 
 pid_t run_pid(const struct run *r);
+/* When it was spawned; monotonic. */
 uint64_t run_started_usec(const struct run *r);
 
-/* A check without a message whether the handler could be executed as far as can be told without doing it: the command exists, is a
- * regular file with execute permission, a script's interpreter likewise, the directory can be entered. 0, or -errno with
- * `error` filled in. */
+/* A check without a message whether the handler could be executed as far as can be told without doing it: the command
+ * exists, is a regular file with execute permission, a script's interpreter likewise, the directory can be entered.
+ * 0, or -errno with `error` overwritten. */
 int run_probe(const struct config_handler *handler, struct spawn_error *error);

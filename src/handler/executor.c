@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "handler/executor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+/* Deadlines of handlers may be late by this much, so that many share a wake-up. */
+#define DEADLINE_ACCURACY_USEC (20 * USEC_PER_MSEC)
+
+static struct run **bucket_of(struct executor *e, pid_t pid) {
+	return e->buckets + (size_t)pid % EXECUTOR_BUCKETS;
+}
+
+struct run *executor_find(struct executor *e, pid_t pid) {
+	struct run *r = pid > 0 ? *bucket_of(e, pid) : NULL;
+
+	while (r && r->pid != pid)
+		r = r->same_bucket;
+	return r;
+}
+
+void executor_add(struct executor *e, struct run *r) {
+	struct run **bucket = bucket_of(e, r->pid);
+
+	r->same_bucket = *bucket;
+	*bucket = r;
+	list_append(&e->runs, &r->node);
+}
+
+void executor_forget(struct run *r) {
+	struct run **at;
+
+	if (!list_is_linked(&r->node))
+		return;
+	for (at = bucket_of(r->executor, r->pid); *at != r; at = &(*at)->same_bucket)
+		assert(*at);
+	*at = r->same_bucket;
+	list_remove(&r->node);
+}
+
+int executor_watch(struct run_stream *s) {
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
+
+	return epoll_ctl(s->run->executor->epoll_fd, EPOLL_CTL_ADD, s->fd, &event) < 0 ? -errno : 0;
+}
+
+/* No EPOLL_CTL_DEL: nobody else holds our end of the pipe, so closing it takes it out. What is left to do is for the
+ * events that were fetched already. */
+void executor_unwatch(struct run_stream *s) {
+	struct executor *e = s->run->executor;
+
+	for (int i = 0; i < e->n_events; i++)
+		if (e->events[i].data.ptr == s)
+			e->events[i].data.ptr = NULL;
+}
+
+int executor_arm(struct executor *e, uint64_t deadline_usec) {
+	int r;
+
+	if (deadline_usec >= e->armed_usec)
+		return 0;
+	r = sd_event_source_set_time(e->timer_source, deadline_usec);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(e->timer_source, SD_EVENT_ONESHOT);
+	if (r < 0)
+		return r;
+	e->armed_usec = deadline_usec;
+	return 0;
+}
+
+void executor_signal_soon(struct run *r) {
+	struct executor *e = r->executor;
+
+	if (!list_is_linked(&r->step))
+		list_append(&e->due, &r->step);
+	/* Without memory for the event: at once. */
+	if (sd_event_source_set_enabled(e->due_source, SD_EVENT_ONESHOT) < 0)
+		kill_due(e);
+}
+
+static int on_due(sd_event_source *source, void *userdata) {
+	kill_due(userdata);
+	return 0;
+}
+
+/* The timer fires for the deadline that was the earliest when it was armed. That run may be gone, and so may be all of
+ * them: then it stays off. */
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct executor *e = userdata;
+	uint64_t now = clock_now_usec(), next = USEC_INFINITY;
+
+	e->armed_usec = USEC_INFINITY;
+	LIST_FOREACH (r, &e->runs, struct run, node) {
+		if (r->deadline_usec <= now)
+			run_expire(r);
+		if (r->deadline_usec < next)
+			next = r->deadline_usec;
+	}
+	return executor_arm(e, next);
+}
+
+static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+	struct executor *e = userdata;
+	int n = epoll_wait(e->epoll_fd, e->events, EXECUTOR_EVENTS, 0);
+
+	e->n_events = n > 0 ? n : 0;
+	for (int i = 0; i < e->n_events; i++) {
+		struct run_stream *s = e->events[i].data.ptr;
+
+		if (s)
+			run_read(s, e->events[i].events, false);
+	}
+	e->n_events = 0;
+	return 0;
+}
+
+/* One of our handlers has ended. True if what it has left behind has to go with it. */
+static bool reap(struct executor *e, struct run *r, int wait_status) {
+	bool stopping = r->state != RUN_STATE_RUNNING;
+
+	list_remove(&r->step);
+	r->wait_status = wait_status;
+	r->ended_usec = clock_now_usec();
+	r->deadline_usec = USEC_INFINITY;
+	run_set_state(r, RUN_STATE_REAPED);
+	list_append(&e->reaped, &r->step);
+	r->targeted = stopping;
+	return stopping;
+}
+
+/* First everything is reaped, then the ends are told: a callback may start another handler that ends at once, and that
+ * one waits for the next turn of the loop. */
+static int on_child(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+	struct executor *e = userdata;
+	bool stopping = false;
+	struct run *r;
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+		r = executor_find(e, pid);
+		if (r && r->state != RUN_STATE_REAPED)
+			stopping |= reap(e, r, status);
+	}
+	/* Before anything else gets a chance to be given the pid of one of them. */
+	if (stopping)
+		kill_targeted(e);
+	LIST_FOREACH (gone, &e->reaped, struct run, step)
+		executor_forget(gone);
+	while ((r = LIST_FIRST(&e->reaped, struct run, step))) {
+		list_remove(&r->step);
+		run_finish(r);
+	}
+	return 0;
+}
+
+/* Whose environment handlers get: those of the user that the daemon runs as. */
+static int read_identity(struct executor *e) {
+	const struct passwd *p = getpwuid(geteuid());
+
+	if (p) {
+		e->home = strdup(p->pw_dir);
+		e->user = strdup(p->pw_name);
+	} else {
+		e->home = strdup("/");
+		if (asprintf(&e->user, "%" PRIuMAX, (uintmax_t)geteuid()) < 0)
+			e->user = NULL;
+	}
+	return e->home && e->user ? 0 : -ENOMEM;
+}
+
+static int add_sources(struct executor *e) {
+	int r;
+
+	e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (e->epoll_fd < 0)
+		return -errno;
+	r = sd_event_add_signal(e->event, &e->child_source, SIGCHLD, on_child, e);
+	if (r >= 0)
+		r = sd_event_add_io(e->event, &e->output_source, e->epoll_fd, EPOLLIN, on_output, e);
+	if (r >= 0)
+		r = sd_event_add_time(e->event, &e->timer_source, CLOCK_MONOTONIC, USEC_INFINITY,
+				      DEADLINE_ACCURACY_USEC, on_timer, e);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(e->timer_source, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_defer(e->event, &e->due_source, on_due, e);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(e->due_source, SD_EVENT_OFF);
+	return r < 0 ? r : 0;
+}
+
+int executor_new(sd_event *event, struct executor **ret) {
+	CLEANUP(executor_free) struct executor *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	e->epoll_fd = -1;
+	e->armed_usec = USEC_INFINITY;
+	e->event = sd_event_ref(event);
+	list_init(&e->runs);
+	list_init(&e->due);
+	list_init(&e->reaped);
+	r = read_identity(e);
+	if (r == 0)
+		r = add_sources(e);
+	if (r < 0)
+		return r;
+	/* Orphans of handlers become our children instead of init's: so that they can be found, and reaped. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return -errno;
+	*ret = TAKE(e);
+	return 0;
+}
+
+struct executor *executor_free(struct executor *e) {
+	if (!e)
+		return NULL;
+	assert(list_is_empty(&e->runs) && list_is_empty(&e->reaped));
+	sd_event_source_disable_unref(e->due_source);
+	sd_event_source_disable_unref(e->timer_source);
+	sd_event_source_disable_unref(e->output_source);
+	sd_event_source_disable_unref(e->child_source);
+	fd_close(e->epoll_fd);
+	sd_event_unref(e->event);
+	environment_clear(&e->environment);
+	free(e->home);
+	free(e->user);
+	free(e);
+	return NULL;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+#include "handler/run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "handler/executor.h"
+#include "handler/input.h"
+
+/* After the handler's end each stream is read this often at most: more than the largest pipe (1 MiB) can hold, but not
+ * for ever when a grandchild goes on writing. */
+#define LAST_READS_MAX 32
+
+/* The descriptors of a handler before it has them. */
+struct child_ends {
+	int fds[3];
+};
+
+static void child_ends_close(struct child_ends *ends) {
+	for (int i = 0; i < 3; i++)
+		ends->fds[i] = fd_close(ends->fds[i]);
+}
+
+static inline void child_ends_close_cleanup(struct child_ends *ends) {
+	child_ends_close(ends);
+}
+
+void run_set_state(struct run *r, enum run_state state) {
+	switch (state) {
+	case RUN_STATE_RUNNING:
+		assert(r->state == RUN_STATE_NEW);
+		break;
+	case RUN_STATE_TERMINATING:
+		assert(r->state == RUN_STATE_RUNNING);
+		break;
+	case RUN_STATE_KILLING:
+		assert(r->state == RUN_STATE_RUNNING || r->state == RUN_STATE_TERMINATING);
+		break;
+	case RUN_STATE_REAPED:
+		assert(r->state == RUN_STATE_RUNNING || r->state == RUN_STATE_TERMINATING ||
+		       r->state == RUN_STATE_KILLING);
+		break;
+	case RUN_STATE_ENDED:
+		assert(r->state == RUN_STATE_REAPED);
+		break;
+	case RUN_STATE_NEW:
+	default:
+		assert(!"a state that no run enters");
+	}
+	r->state = state;
+}
+
+/* Output. */
+
+static void pass_line(int stream, const char *text, size_t len, bool cut, void *userdata) {
+	struct run *r = userdata;
+
+	if (!r->callbacks->line)
+		return;
+	r->in_line = true;
+	r->callbacks->line(r, stream, text, len, cut, r->userdata);
+	r->in_line = false;
+}
+
+static int stream_number(const struct run_stream *s) {
+	return s == s->run->streams ? 1 : 2;
+}
+
+static void stream_close(struct run_stream *s) {
+	if (s->fd >= 0) {
+		executor_unwatch(s);
+		s->fd = fd_close(s->fd);
+	}
+}
+
+static void stream_end(struct run_stream *s) {
+	output_end(&s->run->output, stream_number(s), pass_line, s->run);
+	stream_close(s);
+}
+
+void run_read(struct run_stream *s, uint32_t events, bool last) {
+	struct run *r = s->run;
+	char *buffer = r->executor->buffer;
+	int reads = last ? LAST_READS_MAX : 1;
+	ssize_t n = 0;
+
+	/* A hang-up alone says that there is nothing to read, and never will be. */
+	if (events & EPOLLIN) {
+		do {
+			n = read(s->fd, buffer, EXECUTOR_BUFFER_SIZE);
+			if (n > 0)
+				output_feed(&r->output, stream_number(s), buffer, (size_t)n, pass_line, r);
+		} while (--reads > 0 && n > 0 && !r->output.finished);
+	}
+	if (last || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		stream_end(s);
+}
+
+/* Start. */
+
+/* A pipe that the handler writes to; our end does not block. */
+static int open_output(struct run *r, int i, int *ret_child_fd) {
+	struct run_stream *s = r->streams + i;
+	int fds[2], child_fd, error;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	s->fd = fds[0];
+	child_fd = input_above_stdio(fds[1]);
+	if (child_fd < 0)
+		return child_fd;
+	error = fd_set_nonblock(s->fd);
+	if (error == 0)
+		error = executor_watch(s);
+	if (error < 0) {
+		fd_close(child_fd);
+		return error;
+	}
+	*ret_child_fd = child_fd;
+	return 0;
+}
+
+static int open_descriptors(struct run *r, const struct message *m, struct child_ends *ends,
+			    struct spawn_error *error) {
+	int result = input_open(m, &ends->fds[0]);
+
+	if (result < 0)
+		return spawn_error_set(error, SPAWN_INPUT, -result, NULL);
+	for (int i = 0; i < 2; i++) {
+		result = open_output(r, i, &ends->fds[i + 1]);
+		if (result < 0)
+			return spawn_error_set(error, SPAWN_OUTPUT, -result, NULL);
+	}
+	return 0;
+}
+
+/* Makes the environment and spawns the handler. */
+static int launch(struct run *r, const struct config_queue *queue, const struct message *m, unsigned attempt,
+		  size_t message_max, const struct child_ends *ends, struct spawn_error *error) {
+	struct executor *e = r->executor;
+	struct environment *env = &e->environment;
+	struct spawn_plan plan = {
+		.argv = (const char *const *)queue->handler.command,
+		.directory = queue->handler.directory,
+		.fds = {ends->fds[0], ends->fds[1], ends->fds[2]},
+	};
+	int result = environment_build(env, e->home, e->user, queue, m, attempt, message_max);
+
+	if (result == 0 && env->n_omitted > 0) {
+		free(r->omissions);
+		r->omissions = strdup(strbuf_str(&env->omitted));
+		result = r->omissions ? 0 : -ENOMEM;
+	}
+	if (result < 0)
+		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
+	plan.envp = env->vector;
+	r->started_usec = clock_now_usec();
+	return spawn(&plan, error, &r->pid);
+}
+
+static struct run *run_new(struct executor *e, const struct config_handler *handler,
+			   const struct run_callbacks *callbacks, void *userdata) {
+	struct run *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->executor = e;
+	list_init(&r->node);
+	list_init(&r->step);
+	r->state = RUN_STATE_NEW;
+	r->end = RUN_EXITED;
+	r->kill_grace_usec = handler->kill_grace_usec;
+	r->callbacks = callbacks;
+	r->userdata = userdata;
+	for (int i = 0; i < 2; i++)
+		r->streams[i] = (struct run_stream){.run = r, .fd = -1};
+	return r;
+}
+
+int run_start(struct executor *e, const struct config_queue *queue, const struct message *m, unsigned attempt,
+	      const struct run_callbacks *callbacks, void *userdata, struct spawn_error *error, struct run **ret) {
+	CLEANUP(run_free) struct run *r = run_new(e, &queue->handler, callbacks, userdata);
+	CLEANUP(child_ends_close) struct child_ends ends = {{-1, -1, -1}};
+	int result;
+
+	if (!r)
+		return spawn_error_set(error, SPAWN_PREPARE, ENOMEM, NULL);
+	result = open_descriptors(r, m, &ends, error);
+	if (result < 0)
+		return result;
+	/* While nothing has happened that cannot be undone; counted from spawning, which is later by nothing that
+	 * matters. */
+	result = executor_arm(e, clock_add_usec(clock_now_usec(), queue->handler.timeout_usec));
+	if (result < 0)
+		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
+	result = launch(r, queue, m, attempt, ENVIRONMENT_MESSAGE_MAX, &ends, error);
+	/* The system's limit is lower than usual: a message must not be able to make a handler fail by its headers. */
+	if (result == -E2BIG && e->environment.message_size > ENVIRONMENT_MESSAGE_SMALL)
+		result = launch(r, queue, m, attempt, ENVIRONMENT_MESSAGE_SMALL, &ends, error);
+	if (result < 0)
+		return result;
+	r->deadline_usec = clock_add_usec(r->started_usec, queue->handler.timeout_usec);
+	run_set_state(r, RUN_STATE_RUNNING);
+	executor_add(e, r);
+	*ret = TAKE(r);
+	return 0;
+}
+
+/* End. */
+
+static void run_enter_killing(struct run *r) {
+	run_set_state(r, RUN_STATE_KILLING);
+	r->deadline_usec = USEC_INFINITY;
+	executor_signal_soon(r);
+}
+
+static void run_terminate(struct run *r, enum run_end why) {
+	r->end = why;
+	run_set_state(r, RUN_STATE_TERMINATING);
+	r->deadline_usec = clock_add_usec(clock_now_usec(), r->kill_grace_usec);
+	executor_signal_soon(r);
+	/* Without a timer the grace would never end. */
+	if (executor_arm(r->executor, r->deadline_usec) < 0)
+		run_enter_killing(r);
+}
+
+void run_expire(struct run *r) {
+	if (r->state == RUN_STATE_RUNNING)
+		run_terminate(r, RUN_TIMEOUT);
+	else if (r->state == RUN_STATE_TERMINATING)
+		run_enter_killing(r);
+}
+
+void run_stop(struct run *r) {
+	if (r->state == RUN_STATE_RUNNING)
+		run_terminate(r, RUN_STOPPED);
+}
+
+void run_kill(struct run *r) {
+	if (r->state != RUN_STATE_RUNNING && r->state != RUN_STATE_TERMINATING)
+		return;
+	if (r->state == RUN_STATE_RUNNING)
+		r->end = RUN_STOPPED;
+	run_enter_killing(r);
+}
+
+void run_finish(struct run *r) {
+	bool signaled = WIFSIGNALED(r->wait_status);
+	struct run_result result;
+
+	/* Whoever else holds the other ends (a grandchild) is not waited for. */
+	for (int i = 0; i < 2; i++)
+		if (r->streams[i].fd >= 0)
+			run_read(r->streams + i, EPOLLIN, true);
+	result = (struct run_result){
+		.end = r->end == RUN_EXITED && signaled ? RUN_SIGNALED : r->end,
+		.status = signaled ? WTERMSIG(r->wait_status) : WEXITSTATUS(r->wait_status),
+		.signaled = signaled,
+		.dumped = signaled && WCOREDUMP(r->wait_status),
+		.duration_usec = r->ended_usec - r->started_usec,
+		.output_bytes = r->output.bytes,
+		.output_dropped = r->output.dropped,
+	};
+	run_set_state(r, RUN_STATE_ENDED);
+	r->callbacks->ended(r, &result, r->userdata);
+}
+
+struct run *run_free(struct run *r) {
+	if (!r)
+		return NULL;
+	assert(!r->in_line);
+	/* KILLING and no longer due: done already. */
+	if (r->state == RUN_STATE_RUNNING || r->state == RUN_STATE_TERMINATING ||
+	    (r->state == RUN_STATE_KILLING && list_is_linked(&r->step))) {
+		r->targeted = true;
+		kill_targeted(r->executor);
+	}
+	list_remove(&r->step);
+	executor_forget(r);
+	for (int i = 0; i < 2; i++)
+		stream_close(r->streams + i);
+	free(r->descendants);
+	free(r->omissions);
+	free(r);
+	return NULL;
+}
+
+const char *run_omissions(const struct run *r) {
+	return r->omissions;
+}
+
+pid_t run_pid(const struct run *r) {
+	return r->pid;
+}
+
+uint64_t run_started_usec(const struct run *r) {
+	return r->started_usec;
+}
