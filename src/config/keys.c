@@ -126,7 +126,7 @@ const struct key config_keys[] = {
 	{COMMON(BINDING, "exchange", STRING, "the exchange to bind to"), RANGE(SHORT_STRING), .required = true,
 	 AT(config_binding, exchange)},
 	{COMMON(BINDING, "exchange_type", STRING, "declares the exchange, durable, with this type"),
-	 RANGE(SHORT_STRING), .fallback_note = "none: the exchange must exist", AT(config_binding, exchange_type)},
+	 RANGE(SHORT_STRING), .fallback_note = "none, so the exchange must exist", AT(config_binding, exchange_type)},
 	{COMMON(BINDING, "routing_keys", STRINGS, "the routing keys to bind with, one binding each"), RANGE(0, 255),
 	 .fallback = "", AT(config_binding, routing_keys)},
 	{COMMON(BINDING, "arguments", TABLE, "arguments of queue.bind"), AT(config_binding, arguments)},

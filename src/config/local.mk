@@ -13,3 +13,14 @@ libexecd_a_SOURCES += \
 	%D%/units.c %D%/units.h \
 	%D%/url.c %D%/url.h \
 	%D%/value.c
+
+check_PROGRAMS += tests/unit/test_config tests/unit/test_config_problems tests/unit/test_keys tests/unit/test_units \
+	tests/unit/test_url
+tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/config_files.h tests/unit/scratch.h \
+	tests/unit/check_main.h
+tests_unit_test_config_problems_SOURCES = tests/unit/test_config_problems.c tests/unit/config_files.h \
+	tests/unit/scratch.h tests/unit/check_main.h
+tests_unit_test_keys_SOURCES = tests/unit/test_keys.c tests/unit/check_main.h
+tests_unit_test_units_SOURCES = tests/unit/test_units.c tests/unit/check_main.h
+tests_unit_test_url_SOURCES = tests/unit/test_url.c tests/unit/check_main.h
+EXTRA_DIST += tests/config

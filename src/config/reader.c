@@ -227,7 +227,7 @@ static void missing(struct reader *r, const struct key *k, const config_setting_
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 
 	key_append_expected(k, &b);
-	reader_problem(r, group, "missing: expected %s", strbuf_str(&b));
+	reader_problem(r, group, "missing: expected %s (%s)", strbuf_str(&b), k->help);
 	if (b.failed)
 		(void)reader_check(r, -ENOMEM);
 }
