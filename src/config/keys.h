@@ -99,9 +99,9 @@ void key_append_default(const struct key *k, struct strbuf *b);
  * range. Of KEY_STRING, KEY_PATH, KEY_URL, KEY_SECRET and KEY_STRINGS the text is the value, and is not read by this.
  */
 union key_value {
-	bool boolean;   /* KEY_BOOL */
+	uint64_t u;     /* KEY_UINT, KEY_SECONDS, KEY_DURATION, KEY_SIZE; first, so that {0} clears all of it */
 	int64_t i;      /* KEY_INT */
-	uint64_t u;     /* KEY_UINT, KEY_SECONDS, KEY_DURATION, KEY_SIZE */
+	bool boolean;   /* KEY_BOOL */
 	unsigned index; /* KEY_ENUM */
 };
 int key_parse(const struct key *k, const char *text, union key_value *ret);

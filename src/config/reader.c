@@ -56,6 +56,7 @@ struct place reader_place(const struct reader *r, const config_setting_t *s) {
 	return source_place(r->source, s ? (unsigned)config_setting_source_line(s) : 1);
 }
 
+PRINTF_LIKE(4, 0)
 static void note(struct reader *r, bool warning, const config_setting_t *s, const char *format, va_list args) {
 	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
 	struct place place = reader_place(r, s);
