@@ -130,6 +130,7 @@ class Demo:
             status = self.daemon.wait(40)
         except subprocess.TimeoutExpired:
             raise Wrong("the daemon does not stop") from None
+        self.notify.flush()
         print(f"    it told systemd: STOPPING=1, STATUS={self.notify.status}; exit status {status}")
         if status != 0:
             raise Wrong(f"exit status {status}")

@@ -42,6 +42,15 @@ class Notifications:
     def status(self):
         return (self.values("STATUS") or [""])[-1]
 
+    def flush(self):
+        """Waits until everything that has been sent so far is recorded."""
+        mark = f"FLUSH={time.monotonic_ns()}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(mark.encode(), self.path)
+        deadline = time.monotonic() + 5
+        while mark[6:] not in self.values("FLUSH") and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     def close(self):
         self._closed = True
         self._thread.join(2)

@@ -181,9 +181,7 @@ class Daemon:
         for line in list(self.lines):
             match = re.search(r": settled (.*)$", line)
             if match:
-                fields = dict(re.findall(r"(\w+)=(\S+)", match[1]))
-                if " timeout" in f" {match[1]}":
-                    fields.setdefault("timeout", "yes")
+                fields = dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', match[1]))
                 if queue is None or fields.get("queue") == queue:
                     found.append(fields)
         return found
@@ -207,6 +205,7 @@ class Daemon:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"has not ended within {timeout:g} s; the log:\n{self.log[-6000:]}") from None
         self._reader.join(5)
+        self.notify.flush()
         return self.process.returncode
 
     def stop(self, timeout=PATIENCE):

@@ -16,8 +16,8 @@ GOOD = {"broker": {"url": "amqp://user:s3cr3t-Passw0rd@localhost/%2F"}, "queues"
      "bindings": [{"exchange": "e", "exchange_type": "topic", "routing_keys": ["a.#", "b"]}]}]}
 
 
-def write(path, text):
-    path.write_text(text, encoding="utf-8")
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     path.chmod(0o600)
     return path
 
@@ -27,13 +27,18 @@ def test_there_are_bad_files():
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in BAD])
-def test_bad_file(path):
+def test_bad_file(path, tmp_path):
     """Every problem is reported in one go, with file, line and key; exit status 78."""
-    done = run("--config", path, "--check")
+    for source in (path, *path.parent.glob(path.stem.split("-")[0] + "-*.inc")):
+        write(tmp_path / source.name, source.read_bytes())
+    mode = path.with_suffix(".mode")
+    if mode.exists():
+        (tmp_path / path.name).chmod(int(mode.read_text(encoding="ascii"), 8))
+    done = run("--config", tmp_path / path.name, "--check")
     assert done.returncode == 78, done.stderr
-    told = (done.stdout + done.stderr).replace(str(path), path.name)
+    told = [line.replace(f"{tmp_path}/", "") for line in done.stderr.splitlines()]
     for line in path.with_suffix(".expected").read_text(encoding="utf-8").splitlines():
-        assert line in told, f"missing: {line}\ntold:\n{told}"
+        assert any(line in t for t in told), f"missing: {line}\ntold:\n{done.stderr}"
 
 
 def test_bad_file_does_not_start(tmp_path):
@@ -70,7 +75,10 @@ def test_dump_can_be_read_again(tmp_path):
     assert "kill_grace" in first.stdout and "x-delivery-limit" in first.stdout
     again = run("--config", write(tmp_path / "2.conf", first.stdout), "--dump-config")
     assert again.returncode == 0, again.stderr
-    assert again.stdout == first.stdout
+
+    def settings(text):
+        return [line for line in text.splitlines() if not line.startswith("#")]  # a comment names the file
+    assert settings(again.stdout) == settings(first.stdout)
 
 
 def test_example_files():

@@ -6,32 +6,33 @@ import os
 import signal
 import time
 
-import pytest
-
 from harness import Rabbit, configuration, free_ports, handler, shell, stays, wait_until
 
 QUICK = {"reconnect": {"min_delay": "100ms", "max_delay": "500ms"}}
 
 
-@pytest.mark.parametrize("kind", ["classic", "quorum"])
-def test_broker_killed_with_200_messages_in_flight(fragile, daemon, ledger, name, kind, capsys):
+def test_broker_killed_with_200_messages_in_flight(fragile, daemon, ledger, name, capsys):
     """kill -9 of the broker: every confirmed message is handled in the end; the duplicates are counted."""
     rabbit = Rabbit(fragile).connect()
-    queue = rabbit.declare(name(), kind)
-    ids = rabbit.publish_many(queue, [f"{i}" * 50 for i in range(200)])
+    queues = [rabbit.declare(name("quorum"), "quorum"), rabbit.declare(name("classic"))]
+    # RabbitMQ 3.10 puts a new quorum queue's term on disk within five seconds. Killed before, this queue never elects a
+    # leader again, whoever the client is: not our subject.
+    mature = time.monotonic() + 8
+    ids = [i for q in queues for i in rabbit.publish_many(q, [f"{i}" * 50 for i in range(100)], prefix=q.rsplit("-", 1)[1])]
+    time.sleep(max(0, mature - time.monotonic()))
     d = daemon(configuration(broker={"url": fragile.url, **QUICK}, queues=[{
-        "name": queue, "concurrency": 4, "prefetch": 40, "handler": handler("ledger", ledger, 0.03)}]))
+        "name": q, "concurrency": 2, "prefetch": 40, "handler": handler("ledger", ledger, 0.03)} for q in queues]))
     ledger.wait(40)
     fragile.kill()
-    d.wait_log("(?i)connection|socket|broker")
+    d.wait_log("(?i)not connected")
     fragile.start()
     wait_until(lambda: set(ledger.counts()) == set(ids), 60, what="all 200 messages handled")
-    wait_until(lambda: rabbit.connect().depth(queue) == 0, what="empty queue")
+    wait_until(lambda: not any(rabbit.connect().depth(q) for q in queues), what="empty queues")
     d.stop()
-    assert rabbit.depth(queue) == 0, "something came back at the stop"
+    assert [rabbit.depth(q) for q in queues] == [0, 0], "something came back at the stop"
     again = sum(n - 1 for n in ledger.counts().values())
     with capsys.disabled():
-        print(f" [{kind}: 200 messages, {again} handled twice or more]", end="")
+        print(f" [of 200 messages {again} were handled again] ", end="")
     # What was in the daemon's hands and what it had acknowledged shortly before may come twice, not much more.
     assert again <= 120
     rabbit.close()
@@ -326,9 +327,12 @@ def test_no_descriptor_or_thread_leaks_over_reconnects(broker, rabbit, daemon, l
 def test_delivery_acknowledgement_timeout(fragile, daemon, ledger, name):
     """The broker closes a channel whose message was not settled in time: that queue starts anew, another one is untouched,
     and the late result of the handler settles nothing by mistake."""
+    def set_limits(timeout, tick):
+        fragile.ctl("eval", f"application:set_env(rabbit, consumer_timeout, {timeout}),"
+                            f"application:set_env(rabbit, channel_tick_interval, {tick}).")
     rabbit = Rabbit(fragile).connect()
     queue, other = rabbit.declare(name()), rabbit.declare(name("other"))
-    fragile.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1500), application:set_env(rabbit, channel_tick_interval, 500).")
+    set_limits(1500, 500)
     try:
         rabbit.publish(queue, "[ $n -gt 1 ] || sleep 6", message_id="slow")
         d = daemon(configuration(broker={"url": fragile.url, **QUICK}, defaults={"handler": handler("obey", ledger)},
@@ -340,7 +344,7 @@ def test_delivery_acknowledgement_timeout(fragile, daemon, ledger, name):
         wait_until(lambda: len(ledger.counts()) == 4, what="the other queue's messages")
         d.stop()
     finally:
-        fragile.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000), application:set_env(rabbit, channel_tick_interval, 60000).")
+        set_limits(1_800_000, 60_000)
     assert ledger.counts("start")["slow"] >= 2
     assert not [line for line in d.lines if other in line and "degraded" in line]
     rabbit.connect()
