@@ -14,3 +14,9 @@ libexecd_a_SOURCES += \
 	%D%/table.c %D%/table.h \
 	%D%/thread.c %D%/thread.h \
 	%D%/wait.h
+
+check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_link tests/unit/test_broker_table
+tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
+tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/fake_broker.h
+tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c
+tests_unit_test_broker_table_SOURCES = tests/unit/test_broker_table.c

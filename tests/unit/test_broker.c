@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker room as the main thread sees it, against a broker made for the test (and against none). */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "broker/broker.h"
+#include "fake_broker.h"
+
+#define PATIENCE_USEC (20 * USEC_PER_SEC)
+#define HELD_MAX 16
+
+static struct fake_broker fake;
+static sd_event *event;
+static struct config *config;
+static struct broker *broker;
+static struct consumer *consumer;
+
+/* What was called back. */
+static struct {
+	enum broker_state state;
+	unsigned states[BROKER_STOPPED + 1];
+	char reason[1280]; /* of the last WAITING */
+	uint64_t retry_usec;
+	enum consumer_state consumer_state;
+	unsigned consumer_states[CONSUMER_FAILED + 1];
+	char consumer_reason[1280]; /* of the last FAILED */
+	struct message *held[HELD_MAX];
+	unsigned messages;
+	unsigned losts;
+	uint64_t lost_epoch;
+	unsigned unsettled;
+	unsigned cancelled;
+	unsigned blocked;
+	unsigned unblocked;
+	char blocked_reason[64];
+	bool free_in_callback;
+} seen;
+
+static void on_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
+	ck_assert_ptr_eq(userdata, &seen);
+	seen.state = state;
+	seen.states[state]++;
+	if (state == BROKER_WAITING) {
+		ck_assert_ptr_nonnull(report->reason);
+		(void)snprintf(seen.reason, sizeof(seen.reason), "%s", report->reason);
+		seen.retry_usec = report->retry_usec;
+		if (seen.free_in_callback)
+			broker = broker_free(b);
+	}
+}
+
+static void on_blocked(struct broker *b, bool blocked, const char *reason, void *userdata) {
+	if (blocked) {
+		seen.blocked++;
+		(void)snprintf(seen.blocked_reason, sizeof(seen.blocked_reason), "%s", reason);
+	} else {
+		seen.unblocked++;
+	}
+}
+
+static void on_message(struct message *m, void *userdata) {
+	ck_assert_uint_lt(seen.messages, HELD_MAX);
+	ck_assert_str_eq(m->body, "hello");
+	ck_assert_str_eq(m->routing_key.data, "work");
+	seen.held[seen.messages++] = m;
+}
+
+static void on_consumer_state(enum consumer_state state, const struct broker_report *report, void *userdata) {
+	seen.consumer_state = state;
+	seen.consumer_states[state]++;
+	if (state == CONSUMER_FAILED)
+		(void)snprintf(seen.consumer_reason, sizeof(seen.consumer_reason), "%s", report->reason);
+}
+
+static void on_lost(uint64_t epoch, void *userdata) {
+	seen.losts++;
+	seen.lost_epoch = epoch;
+}
+
+static void on_unsettled(struct message *m, void *userdata) {
+	seen.unsettled++;
+	message_free(m);
+}
+
+static void on_cancelled(void *userdata) {
+	seen.cancelled++;
+}
+
+static const struct broker_callbacks broker_callbacks = {.state = on_state, .blocked = on_blocked};
+static const struct consumer_callbacks consumer_callbacks = {
+	.message = on_message,
+	.state = on_consumer_state,
+	.lost = on_lost,
+	.unsettled = on_unsettled,
+	.cancelled = on_cancelled,
+};
+
+/* Turns the loop until the condition holds; not to come to that is a failure. */
+#define ck_until(condition)                                                                                            \
+	do {                                                                                                           \
+		uint64_t until_ = clock_now_usec() + PATIENCE_USEC;                                                    \
+		while (!(condition)) {                                                                                 \
+			ck_assert_msg(clock_now_usec() < until_, "did not come: %s", #condition);                      \
+			ck_assert_int_ge(sd_event_run(event, 20000), 0);                                               \
+		}                                                                                                      \
+	} while (0)
+
+static void turn_for(uint64_t usec) {
+	uint64_t until = clock_now_usec() + usec;
+
+	while (clock_now_usec() < until)
+		ck_assert_int_ge(sd_event_run(event, 10000), 0);
+}
+
+static void start_broker(uint16_t port, const char *more) {
+	char path[] = "/tmp/test_broker.XXXXXX";
+	struct config_problems problems = {0};
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_gt(dprintf(fd,
+				 "broker = { url = \"amqp://guest:s3cret@127.0.0.1:%u\"; connect_timeout = 10;\n"
+				 "  reconnect = { min_delay = 0.05; max_delay = 0.2; }; %s };\n"
+				 "queues = ( { name = \"work\"; prefetch = 8; handler = { command = [ \"/bin/true\" ]; "
+				 "}; } );\n",
+				 port, more),
+			 0);
+	ck_assert_int_eq(config_load(path, &problems, &config), 0);
+	config_problems_clear(&problems);
+	close(fd);
+	unlink(path);
+	ck_assert_int_eq(broker_new(event, config, &config->brokers[0], &broker_callbacks, &seen, &broker), 0);
+	ck_assert_ptr_eq(broker_config(broker), &config->brokers[0]);
+}
+
+static void start_consumer(void) {
+	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[0], &consumer_callbacks, &seen, &consumer), 0);
+	ck_assert_int_eq(consumer_consume(consumer, 8), 0);
+}
+
+static void settle(unsigned i, enum verdict verdict) {
+	ck_assert_int_eq(consumer_settle(consumer, seen.held[i], verdict), 0);
+	seen.held[i] = NULL;
+}
+
+static void setup(void) {
+	fake = (struct fake_broker){0};
+	memset(&seen, 0, sizeof(seen));
+	ck_assert_int_ge(sd_event_new(&event), 0);
+}
+
+static void teardown(void) {
+	broker = broker_free(broker);
+	for (unsigned i = 0; i < HELD_MAX; i++)
+		message_free(seen.held[i]);
+	config = config_unref(config);
+	event = sd_event_unref(event);
+}
+
+static void setup_fake(void) {
+	setup();
+	fake_start(&fake);
+}
+
+static void teardown_fake(void) {
+	teardown();
+	fake_stop(&fake);
+}
+
+START_TEST(messages_are_delivered_and_settled) {
+	fake.deliveries = 3;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.messages == 3);
+	ck_assert_int_eq(seen.state, BROKER_UP);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_CONSUMING);
+	ck_assert_uint_eq(seen.held[2]->delivery_tag, 3);
+	settle(0, VERDICT_ACK);
+	settle(1, VERDICT_REQUEUE);
+	settle(2, VERDICT_RETURN);
+	/* An orderly stop sends what was posted before it. */
+	ck_assert_int_eq(broker_stop(broker, 5 * USEC_PER_SEC), 0);
+	ck_until(seen.state == BROKER_STOPPED);
+	ck_assert_uint_eq(atomic_load(&fake.acks), 1);
+	ck_assert_uint_eq(atomic_load(&fake.rejects), 1);
+	ck_assert_uint_eq(atomic_load(&fake.nacks), 1);
+	ck_assert_uint_eq(atomic_load(&fake.closes), 1);
+	ck_assert_uint_eq(seen.losts, 1);
+	ck_assert_uint_eq(seen.unsettled, 0);
+	ck_assert_int_eq(consumer_consume(consumer, 1), -ENOTCONN);
+	ck_assert_uint_eq(seen.states[BROKER_STOPPED], 1);
+}
+END_TEST
+
+START_TEST(settlements_of_a_lost_epoch_come_back) {
+	uint64_t epoch;
+
+	fake.deliveries = 2;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.messages == 2);
+	epoch = seen.held[0]->epoch;
+	(void)shutdown(atomic_load(&fake.client_fd), SHUT_RDWR);
+	ck_until(seen.messages == 4);
+	ck_assert_uint_eq(seen.losts, 1);
+	ck_assert_uint_eq(seen.lost_epoch, epoch);
+	ck_assert_uint_ge(seen.states[BROKER_WAITING], 1);
+	ck_assert_uint_eq(seen.states[BROKER_UP], 2);
+	ck_assert_uint_gt(seen.held[2]->epoch, epoch);
+	ck_assert_uint_eq(seen.held[2]->delivery_tag, seen.held[0]->delivery_tag);
+	settle(0, VERDICT_ACK);
+	settle(1, VERDICT_REQUEUE);
+	settle(2, VERDICT_ACK);
+	ck_until(seen.unsettled == 2 && atomic_load(&fake.acks) == 1);
+	ck_assert_uint_eq(atomic_load(&fake.rejects), 0);
+}
+END_TEST
+
+START_TEST(messages_under_way_come_before_cancelled) {
+	fake.deliveries = 1;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.messages == 1);
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_until(seen.cancelled == 1);
+	ck_assert_uint_eq(seen.messages, 2);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_IDLE);
+	/* The channel is still there. */
+	settle(0, VERDICT_ACK);
+	settle(1, VERDICT_RETURN);
+	ck_until(atomic_load(&fake.acks) == 1 && atomic_load(&fake.nacks) == 1);
+	ck_assert_int_eq(consumer_consume(consumer, 2), 0);
+	ck_until(seen.messages == 3);
+	ck_assert_uint_eq(seen.losts, 0);
+	settle(2, VERDICT_ACK);
+	ck_until(atomic_load(&fake.acks) == 2);
+	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
+}
+END_TEST
+
+/* A consume right behind a cancel waits for it. */
+START_TEST(wishes_may_follow_each_other_quickly) {
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_assert_int_eq(consumer_consume(consumer, 3), 0);
+	ck_until(seen.cancelled == 1 && seen.consumer_states[CONSUMER_CONSUMING] == 2);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(consumer_cancel(consumer), 0);
+		ck_assert_int_eq(consumer_consume(consumer, 3), 0);
+	}
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_until(seen.cancelled >= 2 && seen.consumer_state == CONSUMER_IDLE);
+	turn_for(200 * USEC_PER_MSEC);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_IDLE);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 0);
+}
+END_TEST
+
+START_TEST(cancel_needs_no_connection) {
+	start_broker(1, "");
+	start_consumer();
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_until(seen.cancelled == 1);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_IDLE);
+}
+END_TEST
+
+START_TEST(missing_queue_fails_alone_and_is_tried_again) {
+	fake.missing_queue_once = true;
+	fake.deliveries = 1;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.consumer_states[CONSUMER_FAILED] == 1);
+	ck_assert_ptr_nonnull(strstr(seen.consumer_reason, "no queue 'work'"));
+	ck_until(seen.messages == 1);
+	/* Nothing had been consumed in the first epoch: nothing is lost with it. */
+	ck_assert_uint_eq(seen.losts, 0);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 0);
+}
+END_TEST
+
+START_TEST(cancel_by_the_broker_leaves_messages_settleable) {
+	fake.cancel_after_delivery = true;
+	fake.deliveries = 1;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.consumer_states[CONSUMER_FAILED] == 1);
+	ck_assert_uint_eq(seen.messages, 1);
+	ck_assert_ptr_nonnull(strstr(seen.consumer_reason, "deleted"));
+	settle(0, VERDICT_ACK);
+	ck_until(atomic_load(&fake.acks) == 1);
+	ck_until(seen.messages == 2);
+	ck_assert_uint_eq(seen.losts, 0);
+	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
+}
+END_TEST
+
+START_TEST(protocol_violation_drops_the_connection) {
+	fake.garbage_after_delivery = true;
+	fake.deliveries = 1;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.states[BROKER_WAITING] == 1);
+	ck_assert_str_eq(seen.reason, "the broker sent a body without a header");
+	ck_until(seen.messages == 2);
+	ck_assert_uint_eq(seen.losts, 1);
+}
+END_TEST
+
+START_TEST(blocked_is_reported) {
+	fake.block_after_consume = true;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.unblocked == 1);
+	ck_assert_uint_eq(seen.blocked, 1);
+	ck_assert_str_eq(seen.blocked_reason, "low on \\x1b memory");
+}
+END_TEST
+
+START_TEST(refused_login_waits_for_the_longest_delay_and_keeps_the_secret) {
+	fake.refuse_login = true;
+	start_broker(fake.port, "");
+	ck_until(seen.state == BROKER_WAITING);
+	ck_assert_ptr_nonnull(strstr(seen.reason, "refused the login"));
+	ck_assert_ptr_null(strstr(seen.reason, "s3cret"));
+	ck_assert_uint_eq(seen.retry_usec, config->brokers[0].reconnect_max_usec);
+}
+END_TEST
+
+START_TEST(refused_connection_is_tried_again_and_stopped_at_once) {
+	uint64_t start;
+
+	start_broker(1, "");
+	ck_until(seen.states[BROKER_WAITING] == 3);
+	ck_assert_ptr_nonnull(strstr(seen.reason, "Connection refused"));
+	ck_assert_uint_le(seen.retry_usec, config->brokers[0].reconnect_max_usec);
+	ck_assert_uint_eq(broker_overdue_usec(broker, clock_now_usec()), 0);
+	start = clock_now_usec();
+	ck_assert_int_eq(broker_stop(broker, 10 * USEC_PER_SEC), 0);
+	ck_until(seen.state == BROKER_STOPPED);
+	ck_assert_uint_lt(clock_now_usec() - start, 2 * USEC_PER_SEC);
+}
+END_TEST
+
+START_TEST(mute_broker_does_not_hold_up_a_stop) {
+	uint64_t start;
+
+	fake.mute = true;
+	start_broker(fake.port, "");
+	ck_until(atomic_load(&fake.connections) == 1);
+	start = clock_now_usec();
+	ck_assert_int_eq(broker_stop(broker, 10 * USEC_PER_SEC), 0);
+	ck_until(seen.state == BROKER_STOPPED);
+	ck_assert_uint_lt(clock_now_usec() - start, 5 * USEC_PER_SEC);
+}
+END_TEST
+
+START_TEST(mute_broker_is_overdue_one_day) {
+	fake.mute = true;
+	start_broker(fake.port, "");
+	ck_until(atomic_load(&fake.connections) == 1);
+	ck_assert_uint_eq(broker_overdue_usec(broker, clock_now_usec()), 0);
+	/* As if the time for the login were long over: the socket is shut down, which ends the wait. */
+	ck_assert_uint_gt(broker_overdue_usec(broker, clock_now_usec() + 1000 * USEC_PER_SEC), 0);
+	ck_until(seen.states[BROKER_WAITING] == 1);
+}
+END_TEST
+
+START_TEST(free_needs_no_stop) {
+	uint64_t start;
+
+	fake.deliveries = 5;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.messages == 5);
+	settle(0, VERDICT_ACK);
+	start = clock_now_usec();
+	broker = broker_free(broker);
+	ck_assert_uint_lt(clock_now_usec() - start, USEC_PER_SEC);
+}
+END_TEST
+
+START_TEST(free_may_be_called_by_a_callback) {
+	seen.free_in_callback = true;
+	start_broker(1, "");
+	start_consumer();
+	ck_until(seen.states[BROKER_WAITING] == 1);
+	ck_assert_ptr_null(broker);
+	turn_for(50 * USEC_PER_MSEC);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 1);
+}
+END_TEST
+
+START_TEST(there_is_a_consumer_for_each_queue_and_no_more) {
+	struct consumer *more;
+
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[0], &consumer_callbacks, &seen, &more), -ENOBUFS);
+	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
+}
+END_TEST
+
+START_TEST(states_have_names) {
+	ck_assert_str_eq(broker_state_to_string(BROKER_WAITING), "waiting");
+	ck_assert_str_eq(broker_state_to_string((enum broker_state)99), "unknown");
+	ck_assert_str_eq(consumer_state_to_string(CONSUMER_FAILED), "failed");
+	ck_assert_str_eq(consumer_state_to_string((enum consumer_state)99), "unknown");
+}
+END_TEST
+
+int main(void) {
+	Suite *s = suite_create("broker");
+	TCase *with = tcase_create("with a broker");
+	TCase *without = tcase_create("without a broker");
+	SRunner *runner = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(with, setup_fake, teardown_fake);
+	tcase_set_timeout(with, 60);
+	tcase_add_test(with, messages_are_delivered_and_settled);
+	tcase_add_test(with, settlements_of_a_lost_epoch_come_back);
+	tcase_add_test(with, messages_under_way_come_before_cancelled);
+	tcase_add_test(with, wishes_may_follow_each_other_quickly);
+	tcase_add_test(with, missing_queue_fails_alone_and_is_tried_again);
+	tcase_add_test(with, cancel_by_the_broker_leaves_messages_settleable);
+	tcase_add_test(with, protocol_violation_drops_the_connection);
+	tcase_add_test(with, blocked_is_reported);
+	tcase_add_test(with, refused_login_waits_for_the_longest_delay_and_keeps_the_secret);
+	tcase_add_test(with, mute_broker_does_not_hold_up_a_stop);
+	tcase_add_test(with, mute_broker_is_overdue_one_day);
+	tcase_add_test(with, free_needs_no_stop);
+	tcase_add_test(with, there_is_a_consumer_for_each_queue_and_no_more);
+	tcase_add_checked_fixture(without, setup, teardown);
+	tcase_set_timeout(without, 60);
+	tcase_add_test(without, cancel_needs_no_connection);
+	tcase_add_test(without, refused_connection_is_tried_again_and_stopped_at_once);
+	tcase_add_test(without, free_may_be_called_by_a_callback);
+	tcase_add_test(without, states_have_names);
+	suite_add_tcase(s, with);
+	suite_add_tcase(s, without);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
