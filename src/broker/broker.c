@@ -171,7 +171,7 @@ static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdat
 	atomic_store(&b->link->stop_now, true);
 	link_shutdown(b->link, false);
 	b->dispatching = true;
-	report_stopped(b, "the broker did not answer in time");
+	report_stopped(b, "the connection could not be closed in time");
 	b->dispatching = false;
 	if (b->freed)
 		broker_release(b);

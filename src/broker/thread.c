@@ -25,9 +25,10 @@
 #define STABLE_USEC (10 * USEC_PER_SEC)
 /* Time for one turn when there is no heartbeat to derive it from. */
 #define TURN_USEC (60 * USEC_PER_SEC)
-/* librabbitmq decodes nested tables by recursion, and a frame of 128 KiB has room for 26,000 levels: about 7 MiB of
- * stack. It is address space, not memory, until a message needs it. */
-#define STACK_SIZE (32UL * 1024 * 1024)
+/* librabbitmq decodes nested tables by recursion, and a frame of 128 KiB has room for 26,000 levels, which take between
+ * 2 and 4 MiB of stack. What the system gives by default may be less; this is address space, and becomes memory only
+ * when such a message comes. */
+#define STACK_SIZE (16UL * 1024 * 1024)
 
 /* Owned by the thread itself. */
 struct thread {
