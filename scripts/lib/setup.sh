@@ -81,19 +81,24 @@ install_missing() {
 	esac
 }
 
-# configure is made from configure.ac when it is not there; make keeps it up to date afterwards.
+# configure is made from configure.ac when it is not there or older.
 make_configure() {
+	local f
 	[ ! -e "$root/config.status" ] || die "$root was configured in place: run 'make distclean' there first"
-	if [ ! -x "$root/configure" ] || [ ! -e "$root/Makefile.in" ]; then
-		"$root/autogen.sh"
-	fi
+	for f in "$root"/configure.ac "$root"/m4/*.m4; do
+		[ "$root/configure" -nt "$f" ] && [ -e "$root/Makefile.in" ] || {
+			"$root/autogen.sh"
+			return
+		}
+	done
 }
 
-# configured FOLDER ARGUMENT...: a build folder, configured with these arguments (again if they are others than before).
+# configured FOLDER ARGUMENT...: a build folder, configured with these arguments. It begins anew when they, or what
+# configure is made from, have changed: make does not notice other compiler flags.
 configured() {
 	local folder=$1 wanted
 	shift
-	wanted=$(printf '%q ' "$@")
+	wanted=$(printf '%q ' "$@" && cat "$root"/configure.ac "$root"/m4/*.m4 | sha256sum)
 	mkdir -p "$folder"
 	if [ "$wanted" != "$(cat "$folder/arguments" 2>/dev/null)" ] || [ ! -e "$folder/config.status" ]; then
 		find "$folder" -mindepth 1 -delete
