@@ -21,7 +21,8 @@ static void die(const char *what, int error) {
 }
 
 static void start(char **command, const char *body, size_t size) {
-	static char *const no_environment[] = {"PATH=/usr/bin:/bin", NULL};
+	static char path[] = "PATH=/usr/bin:/bin";
+	static char *const no_environment[] = {path, NULL};
 	posix_spawn_file_actions_t actions;
 	int fds[2], r;
 	pid_t pid;
