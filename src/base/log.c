@@ -25,6 +25,11 @@
 #define LOG_BYTES_MAX (4 * 1024 * 1024)
 #define LOG_FIELDS_MAX 32
 #define LOG_CLOSE_USEC USEC_PER_SEC
+/* Under load the writer rests after each batch, so that a busy daemon is not interrupted for every line. An idle one's line
+ * is written at once. */
+#define LOG_REST_USEC (5 * USEC_PER_MSEC)
+/* Lines for stderr are put together up to this size. */
+#define LOG_CHUNK_MAX 32768
 
 enum { LOG_ITEM_RECORD, LOG_ITEM_STOP };
 
@@ -88,78 +93,91 @@ static bool stderr_is_journal(void) {
 	return fstat(STDERR_FILENO, &st) == 0 && (unsigned long long)st.st_dev == dev && (unsigned long long)st.st_ino == ino;
 }
 
-/* "2026-01-31T12:00:00.123456Z warning: text": one write, so that lines of several writers do not mix. */
-static void write_line(const struct timespec *time, int priority, const char *text, size_t len) {
-	char head[80];
+/* Appends "2026-01-31T12:00:00.123456Z warning: text\n". */
+static void append_line(struct strbuf *b, const struct timespec *time, int priority, const char *text, size_t len) {
+	char stamp[32];
 	struct tm tm;
-	size_t n;
-	struct iovec iov[3];
 
 	gmtime_r(&time->tv_sec, &tm);
-	n = strftime(head, sizeof(head), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(head + n, sizeof(head) - n, ".%06ldZ %s: ", time->tv_nsec / 1000, priority_names[priority]);
-	iov[0] = (struct iovec){head, n};
-	iov[1] = (struct iovec){(char *)(uintptr_t)text, len};
-	iov[2] = (struct iovec){(char *)(uintptr_t)"\n", 1};
-	while (writev(STDERR_FILENO, iov, 3) < 0) {
-		/* Somebody else may have made the description non-blocking; this thread can wait. */
-		struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-
-		if (errno == EAGAIN)
-			(void)poll(&p, 1, -1);
-		else if (errno != EINTR)
-			return;
-	}
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	strbuf_printf(b, "%s.%06ldZ %s: ", stamp, time->tv_nsec / 1000, priority_names[priority]);
+	strbuf_append(b, text, len);
+	strbuf_append_char(b, '\n');
 }
 
-static void write_record(const struct record *r) {
+/* Whole lines in one write, so that those of several writers do not mix. Empties the buffer. */
+static void write_lines(struct strbuf *b) {
+	size_t done = 0;
+
+	while (!b->failed && done < b->len) {
+		ssize_t n = write(STDERR_FILENO, b->data + done, b->len - done);
+		/* Somebody else may have made the description non-blocking; the writer can wait. */
+		struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno == EAGAIN)
+			(void)poll(&p, 1, -1);
+		else if (errno != EINTR)
+			break;
+	}
+	strbuf_reset(b);
+}
+
+/* To the journal at once, to stderr by way of `lines`. */
+static void write_record(const struct record *r, struct strbuf *lines) {
 	const size_t prefix = strlen("MESSAGE=");
 	const struct iovec *text = &r->iov[0];
 
 	if (log_state.target == LOG_TARGET_JOURNAL && sd_journal_sendv(r->iov, (int)r->n) >= 0)
 		return;
-	write_line(&r->time, r->priority, (const char *)text->iov_base + prefix, text->iov_len - prefix);
+	append_line(lines, &r->time, r->priority, (const char *)text->iov_base + prefix, text->iov_len - prefix);
+	if (lines->len >= LOG_CHUNK_MAX || lines->failed)
+		write_lines(lines);
 }
 
-static void write_dropped(unsigned long n) {
+static void write_dropped(unsigned long n, struct strbuf *lines) {
 	char text[128];
 	struct timespec now;
 
 	snprintf(text, sizeof(text), "MESSAGE=%lu log messages were dropped: they came faster than they could be written", n);
-	if (log_state.target == LOG_TARGET_JOURNAL) {
-		(void)sd_journal_send("%s", text, "PRIORITY=4", NULL);
+	if (log_state.target == LOG_TARGET_JOURNAL && sd_journal_send("%s", text, "PRIORITY=4", NULL) >= 0)
 		return;
-	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	write_line(&now, LOG_WARNING, text + strlen("MESSAGE="), strlen(text) - strlen("MESSAGE="));
+	append_line(lines, &now, LOG_WARNING, text + strlen("MESSAGE="), strlen(text) - strlen("MESSAGE="));
+}
+
+/* Writes and frees a batch. False: it ended with the order to stop. */
+static bool write_batch(struct mailbox_item *item, struct strbuf *lines) {
+	unsigned long dropped;
+
+	while (item && item->kind != LOG_ITEM_STOP) {
+		struct record *r = CONTAINER_OF(item, struct record, item);
+
+		item = item->next;
+		if (!atomic_load(&log_state.abandoned))
+			write_record(r, lines);
+		atomic_fetch_sub(&log_state.bytes, r->size);
+		free(r);
+	}
+	dropped = atomic_exchange(&log_state.dropped, 0);
+	if (dropped > 0)
+		write_dropped(dropped, lines);
+	write_lines(lines);
+	return !item;
 }
 
 static void *writer_main(void *arg) {
+	CLEANUP(strbuf_free) struct strbuf lines = STRBUF_INIT;
 	struct mailbox *mailbox = arg;
+	struct pollfd p = {.fd = mailbox_fd(mailbox), .events = POLLIN};
 
-	for (;;) {
-		struct pollfd p = {.fd = mailbox_fd(mailbox), .events = POLLIN};
-		struct mailbox_item *item;
-		unsigned long dropped;
-
+	do {
 		(void)poll(&p, 1, -1);
-		item = mailbox_take(mailbox);
-		while (item) {
-			struct mailbox_item *next = item->next;
-			struct record *r = CONTAINER_OF(item, struct record, item);
-
-			if (item->kind == LOG_ITEM_STOP)
-				return NULL;
-			if (!atomic_load(&log_state.abandoned))
-				write_record(r);
-			atomic_fetch_sub(&log_state.bytes, r->size);
-			free(r);
-			item = next;
-		}
-		dropped = atomic_exchange(&log_state.dropped, 0);
-		if (dropped > 0)
-			write_dropped(dropped);
-	}
+		if (!write_batch(mailbox_take(mailbox), &lines))
+			return NULL;
+	} while (usleep(LOG_REST_USEC) == 0 || errno == EINTR);
+	return NULL;
 }
 
 int log_open(enum log_target target, int max_priority) {
@@ -245,7 +263,10 @@ static void log_record(int priority, const struct strbuf *text, const struct log
 		return;
 	}
 	if (!log_state.open) {
-		write_line(&r->time, priority, strbuf_str(text), text->len);
+		CLEANUP(strbuf_free) struct strbuf line = STRBUF_INIT;
+
+		append_line(&line, &r->time, priority, strbuf_str(text), text->len);
+		write_lines(&line);
 		free(r);
 		return;
 	}
