@@ -8,7 +8,7 @@ bench_sink_LDADD =
 bench_sink_CFLAGS = $(EXECD_CFLAGS) -fno-PIE
 bench_sink_LDFLAGS = -static -no-pie
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += %D%/run.py
+EXTRA_DIST += %D%/run.py scripts/lib/broker.py scripts/lib/notify.py
 
 .PHONY: bench
 bench: amqp-execd $(EXTRA_PROGRAMS)
