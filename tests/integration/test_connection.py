@@ -6,6 +6,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from harness import Rabbit, configuration, free_ports, handler, shell, stays, wait_until
 
 QUICK = {"reconnect": {"min_delay": "100ms", "max_delay": "500ms"}}
@@ -367,3 +369,20 @@ def test_resource_alarm(fragile, daemon, ledger, name):
         fragile.ctl("set_vm_memory_high_watermark", "0.6")
     wait_until(lambda: rabbit.connect().depth(queue) == 0, what="empty queue")
     rabbit.close()
+
+
+@pytest.mark.xfail(strict=True, reason="the library refuses a header frame that is larger than the negotiated frame_max")
+def test_headers_that_outgrew_the_frame_size(broker, rabbit, daemon, ledger, name):
+    """Dead-lettering adds headers: a message that was published just below frame_max is delivered in a header frame that is
+    larger. It must not take the connection down again and again, and all other queues with it."""
+    queue, other = rabbit.declare(name()), rabbit.declare(name("other"))
+    source = rabbit.declare(name("source"), dead_letter_exchange="", dead_letter_routing_key=queue, message_ttl=1)
+    rabbit.publish(source, "true", message_id="big", headers={"big": "v" * 130_900})
+    rabbit.wait_depth(queue, 1)
+    d = daemon(configuration(broker={"url": broker.url, **QUICK}, defaults={"handler": handler("obey", ledger)},
+                             queues=[{"name": queue}, {"name": other}]))
+    rabbit.publish(other, "true", message_id="other")
+    wait_until(lambda: {"big", "other"} <= set(ledger.counts()), 10, "both messages handled")
+    d.stop()
+    assert ledger.counts() == {"big": 1, "other": 1}
+    assert rabbit.depth(queue) == 0 and rabbit.depth(other) == 0
