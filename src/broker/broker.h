@@ -56,7 +56,7 @@ struct consumer_callbacks {
 	/* A settlement reached the thread after its epoch had ended and was dropped. Takes ownership of the message. */
 	void (*unsettled)(struct message *m, void *userdata);
 	/* consumer_cancel is done: the broker has confirmed it, or the channel is gone; no further message comes until
-	 * consumer_consume. */
+	 * consumer_consume. Once for each consumer_cancel. */
 	void (*cancelled)(void *userdata);
 };
 

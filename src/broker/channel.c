@@ -119,11 +119,10 @@ static void report(struct channel *c, enum consumer_state state, const char *rea
 	outbox_post_event(c->outbox, &e);
 }
 
-static void finish_cancel(struct channel *c) {
-	if (!c->cancel_owed)
-		return;
-	c->cancel_owed = false;
-	outbox_post_event(c->outbox, &(struct event){.type = EVENT_CANCELLED, .consumer = c->consumer});
+/* One for each: the main thread counts them. */
+static void finish_cancels(struct channel *c) {
+	for (; c->cancels_owed > 0; c->cancels_owed--)
+		outbox_post_event(c->outbox, &(struct event){.type = EVENT_CANCELLED, .consumer = c->consumer});
 }
 
 /* No message of this epoch comes any more, none can be settled. */
@@ -151,7 +150,7 @@ static void fail(struct channel *c, const char *reason, uint64_t now) {
 		report(c, CONSUMER_IDLE, reason, 0);
 	}
 	c->consuming_since_usec = 0;
-	finish_cancel(c);
+	finish_cancels(c);
 }
 
 /* Fails from our side: the channel is closed, and opened again later. */
@@ -266,7 +265,7 @@ void channel_down(struct channel *c, const char *reason) {
 	c->consuming_since_usec = 0;
 	if (was_open || c->wanted)
 		report(c, CONSUMER_IDLE, reason, 0);
-	finish_cancel(c);
+	finish_cancels(c);
 }
 
 int channel_consume(struct channel *c, unsigned prefetch, uint64_t now) {
@@ -284,13 +283,13 @@ int channel_consume(struct channel *c, unsigned prefetch, uint64_t now) {
 
 int channel_cancel(struct channel *c, uint64_t now) {
 	c->wanted = false;
-	c->cancel_owed = true;
+	c->cancels_owed++;
 	c->retry_usec = USEC_INFINITY;
 	if (c->state == CHANNEL_CONSUMING)
 		return go_cancel(c, now);
 	if (c->state == CHANNEL_CLOSED || c->state == CHANNEL_OPEN || c->state == CHANNEL_CLOSING) {
 		report(c, CONSUMER_IDLE, NULL, 0);
-		finish_cancel(c);
+		finish_cancels(c);
 	}
 	/* Else at the next answer. */
 	return 0;
@@ -344,7 +343,7 @@ static int handle_consume_ok(struct channel *c, const amqp_basic_consume_ok_t *o
 	c->consumer_tag[ok->consumer_tag.len] = '\0';
 	c->consuming_since_usec = now;
 	channel_set_state(c, CHANNEL_CONSUMING, now);
-	if (c->cancel_owed)
+	if (c->cancels_owed > 0)
 		return go_cancel(c, now);
 	report(c, CONSUMER_CONSUMING, NULL, 0);
 	return 0;
@@ -360,12 +359,12 @@ static int handle_answer(struct channel *c, const amqp_frame_t *frame, uint64_t 
 		channel_set_state(c, CHANNEL_CLOSED, now);
 		return c->wanted && c->retry_usec == USEC_INFINITY ? open_channel(c, now) : 0;
 	}
-	/* A boundary at which nothing is being consumed: the place to end, or to begin again. */
-	if (done == CHANNEL_CANCELLING || !c->wanted) {
+	/* A boundary at which nothing is being consumed: the place to end, or to begin again (with another prefetch, maybe). */
+	if (done == CHANNEL_CANCELLING || c->cancels_owed > 0 || !c->wanted) {
 		channel_set_state(c, CHANNEL_OPEN, now);
 		report(c, CONSUMER_IDLE, NULL, 0);
 	}
-	finish_cancel(c);
+	finish_cancels(c);
 	if (c->state == CHANNEL_OPEN)
 		return c->wanted ? start_consuming(c, now) : 0;
 	switch (done) {

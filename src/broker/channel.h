@@ -36,7 +36,7 @@ struct channel {
 
 	bool wanted; /* consumer_consume was the last wish */
 	unsigned prefetch;
-	bool cancel_owed; /* the main thread waits for EVENT_CANCELLED */
+	unsigned cancels_owed; /* the main thread waits for so many EVENT_CANCELLED */
 
 	enum channel_state state;
 	bool topology_done; /* on this opening of the channel */
