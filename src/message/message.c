@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -72,14 +73,35 @@ static int memory_file_new(void) {
 	return fd < 0 ? -errno : fd;
 }
 
-int message_reserve_body(struct message *m, uint64_t size) {
-	if (size > BODY_HEAP_MAX) {
-		int fd = memory_file_new();
+/* The kernel gives out the lowest number that is free. */
+static bool is_in_upper_half(int fd) {
+	struct rlimit limit;
 
-		if (fd < 0)
-			return fd;
-		m->body_fd = fd;
-	} else if (size > 0) {
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (rlim_t)fd >= limit.rlim_cur / 2;
+}
+
+/* A memory file, or none (*ret is -1) when descriptors are scarce: a large prefetch may not use up those that handlers and
+ * connections need, and a message that could not be stored would come again, and again. */
+static int open_body(int *ret) {
+	CLEANUP(fd_close) int fd = memory_file_new();
+
+	if (fd < 0 && fd != -EMFILE && fd != -ENFILE)
+		return fd;
+	*ret = fd >= 0 && !is_in_upper_half(fd) ? TAKE_FD(fd) : -1;
+	return 0;
+}
+
+int message_reserve_body(struct message *m, uint64_t size) {
+	int r;
+
+	if (size > BODY_HEAP_MAX) {
+		r = open_body(&m->body_fd);
+		if (r < 0)
+			return r;
+	}
+	if (m->body_fd < 0 && size > 0) {
+		if (size >= SIZE_MAX)
+			return -ENOMEM;
 		m->body = malloc((size_t)size + 1);
 		if (!m->body)
 			return -ENOMEM;

@@ -9,7 +9,8 @@
 #include "base/mailbox.h"
 #include "message/field.h"
 
-/* Bodies up to this many bytes are kept on the heap (and fit a pipe), larger ones in a memory file. */
+/* Bodies up to this many bytes are kept on the heap (and fit a pipe), larger ones in a memory file as long as memory files take
+ * up less than half of the descriptors that the process may have, and on the heap beyond that. */
 #define BODY_HEAP_MAX 65536
 
 /* basic properties (AMQP 0-9-1, 1.8.1), each absent or present. */

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,6 +96,36 @@ START_TEST(large_body_is_in_a_sealed_memory_file) {
 }
 END_TEST
 
+/* A thousand large messages in hand must not stop the one that is handled, nor its handler. */
+START_TEST(memory_files_leave_descriptors_to_others) {
+	const struct rlimit limit = {.rlim_cur = 40, .rlim_max = 40};
+	struct message *m[40];
+	unsigned files = 0;
+	int free_fds[10];
+
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++) {
+		m[i] = new_message();
+		ck_assert_int_eq(message_reserve_body(m[i], BODY_HEAP_MAX + 2), 0);
+		ck_assert_int_eq(message_append_body(m[i], "x", 1), 0);
+		ck_assert_int_eq(message_append_body(m[i], "y", 1), 0);
+		ck_assert((m[i]->body_fd >= 0) == !m[i]->body);
+		files += m[i]->body_fd >= 0;
+	}
+	ck_assert_uint_gt(files, 0);
+	ck_assert_uint_le(files, 20);
+	ck_assert_int_eq(memcmp(m[39]->body, "xy", 2), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(free_fds); i++) {
+		free_fds[i] = dup(0);
+		ck_assert_int_ge(free_fds[i], 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(free_fds); i++)
+		close(free_fds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++)
+		message_free(m[i]);
+}
+END_TEST
+
 static void set_count(struct message *m, enum field_kind kind, int64_t value) {
 	struct table *t = &m->properties.headers;
 
@@ -147,6 +178,7 @@ int main(void) {
 	tcase_add_test(t, empty_body_needs_no_room);
 	tcase_add_test(t, small_body_is_on_the_heap);
 	tcase_add_test(t, large_body_is_in_a_sealed_memory_file);
+	tcase_add_test(t, memory_files_leave_descriptors_to_others);
 	tcase_add_test(t, attempts_are_counted_as_far_as_the_broker_tells);
 	tcase_add_test(t, verdicts_have_names);
 	suite_add_tcase(s, t);
