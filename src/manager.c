@@ -18,8 +18,10 @@
 #include "service/status.h"
 #include "service/systemd.h"
 
-/* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection. */
+/* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection; the latter for a
+ * broker that has not answered already, or when we were told to hurry. */
 #define CLOSE_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define HASTY_CLOSE_TIMEOUT_USEC (1 * USEC_PER_SEC)
 /* How often more time is asked for while stopping, and for how long. */
 #define EXTEND_INTERVAL_USEC (5 * USEC_PER_SEC)
 #define EXTEND_BY_USEC (20 * USEC_PER_SEC)
@@ -183,17 +185,17 @@ static void manager_set_timer(struct manager *m, sd_event_source **source, uint6
 
 static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
-static void manager_close(struct manager *m) {
+static void manager_close(struct manager *m, uint64_t timeout_usec) {
 	manager_set_state(m, MANAGER_CLOSING);
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
 		struct uplink *l = &m->uplinks[i];
-		int r = broker_stop(l->broker, CLOSE_TIMEOUT_USEC);
+		int r = broker_stop(l->broker, timeout_usec);
 
 		if (r < 0)
 			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
 	}
 	/* The threads keep their own time; this is for one that cannot. */
-	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * CLOSE_TIMEOUT_USEC), on_close_timer);
+	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * timeout_usec), on_close_timer);
 }
 
 static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -201,11 +203,21 @@ static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata
 
 	if (m->state != MANAGER_CLOSING) {
 		log_warning("a broker did not confirm in time that its queues are cancelled; closing its connection");
-		manager_close(m);
+		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
 		return 0;
 	}
 	log_warning("a broker thread did not stop in time and is left behind");
 	return sd_event_exit(m->event, 0);
+}
+
+/* Whether a broker has something to confirm for the queue. One that is not connected has not: its thread may be stuck in name
+ * resolution or a login for long, and whatever it was told by us would be void. */
+static bool manager_awaits(const struct manager *m, size_t queue) {
+	const struct config_broker *broker = m->config->queues[queue].broker;
+	struct queue_view view;
+
+	queue_look(m->queues[queue], &view);
+	return view.state != QUEUE_STOPPED && m->uplinks[broker - m->config->brokers].state == BROKER_UP;
 }
 
 /* The next step of a stop, if it is due. */
@@ -214,14 +226,10 @@ static void manager_check_stopped(struct manager *m) {
 
 	if (m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
 		return;
-	for (size_t i = 0; i < m->config->n_queues; i++) {
-		struct queue_view view;
-
-		queue_look(m->queues[i], &view);
-		stopped = stopped && view.state == QUEUE_STOPPED;
-	}
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		stopped = stopped && !manager_awaits(m, i);
 	if (stopped)
-		manager_close(m);
+		manager_close(m, CLOSE_TIMEOUT_USEC);
 	else if (!m->close_timer)
 		manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), CLOSE_TIMEOUT_USEC), on_close_timer);
 }
@@ -229,9 +237,14 @@ static void manager_check_stopped(struct manager *m) {
 static void manager_stop_handlers(struct manager *m, const char *why) {
 	size_t running = manager_running(m);
 
+	if (running == 0) {
+		/* What a stop still waits for is a broker. */
+		log_warning("%s: no handler runs; closing the connections", why);
+		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
+		return;
+	}
 	manager_set_state(m, MANAGER_KILLING);
-	if (running > 0)
-		log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
+	log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		queue_stop_handlers(m->queues[i], false);
 	manager_check_stopped(m);
