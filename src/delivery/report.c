@@ -7,7 +7,7 @@
 
 void report_message(const struct record_input *in) {
 	CLEANUP(record_clear) struct record r = {0};
-	bool calm = strcmp(in->decision, "ack") == 0 || !(in->result || in->reason);
+	bool calm = strcmp(in->decision, "ack") == 0 || strcmp(in->decision, "return") == 0;
 	int priority = calm ? LOG_INFO : LOG_WARNING;
 
 	if (!log_enabled(priority))
