@@ -84,11 +84,7 @@ static void queue_cancel(struct queue *q) {
 
 /* --- a handler that cannot be executed ------------------------------------------------------------------------ */
 
-static void queue_pause_until_probe(struct queue *q, uint64_t delay_usec) {
-	char what[512], reason[768];
-
-	spawn_error_format(&q->pause.error, what, sizeof(what));
-	snprintf(reason, sizeof(reason), "handler cannot be executed: %s", what);
+static void queue_pause_until_probe(struct queue *q, const char *reason, uint64_t delay_usec) {
 	if (q->state == QUEUE_PAUSED && q->reason && strcmp(q->reason, reason) == 0)
 		log_debug("queue=%s still paused: %s", q->config->name, reason);
 	else
@@ -98,22 +94,37 @@ static void queue_pause_until_probe(struct queue *q, uint64_t delay_usec) {
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_ONESHOT);
 }
 
+static void queue_pause_for_handler(struct queue *q, uint64_t delay_usec) {
+	char what[512], reason[768];
+
+	spawn_error_format(&q->pause.error, what, sizeof(what));
+	snprintf(reason, sizeof(reason), "handler cannot be executed: %s", what);
+	queue_pause_until_probe(q, reason, delay_usec);
+}
+
+/* A wish that the broker's thread could not be told (no memory, or it is stuck) is tried again like a handler. */
+static int queue_consume_or_pause(struct queue *q, unsigned prefetch) {
+	int r = queue_consume(q, prefetch);
+
+	if (r < 0)
+		queue_pause_until_probe(q, "cannot ask the broker thread to consume", pause_again(&q->pause, random_number()));
+	return r;
+}
+
 void queue_pause(struct queue *q, const struct spawn_error *error) {
 	queue_cancel(q);
-	queue_pause_until_probe(q, pause_failed(&q->pause, &q->config->handler, error, random_number()));
+	queue_pause_for_handler(q, pause_failed(&q->pause, &q->config->handler, error, random_number()));
 }
 
 static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct queue *q = userdata;
 
 	if (pause_probe(&q->pause, &q->config->handler) < 0) {
-		queue_pause_until_probe(q, pause_again(&q->pause, random_number()));
+		queue_pause_for_handler(q, pause_again(&q->pause, random_number()));
 		return 0;
 	}
 	log_info("queue=%s trying one message: the handler looks executable again", q->config->name);
-	if (queue_consume(q, 1) < 0)
-		queue_pause_until_probe(q, pause_again(&q->pause, random_number()));
-	else
+	if (queue_consume_or_pause(q, 1) == 0)
 		queue_set_state(q, QUEUE_PROBING, NULL);
 	return 0;
 }
@@ -123,7 +134,8 @@ void queue_resume(struct queue *q) {
 	log_notice("queue=%s resumed: its handler can be executed again", q->config->name);
 	if (q->config->prefetch != 1) {
 		queue_cancel(q);
-		(void)queue_consume(q, q->config->prefetch);
+		if (queue_consume_or_pause(q, q->config->prefetch) < 0)
+			return;
 	}
 	queue_set_state(q, QUEUE_CONSUMING, NULL);
 }
@@ -131,11 +143,12 @@ void queue_resume(struct queue *q) {
 /* --- what the broker room tells -------------------------------------------------------------------------------- */
 
 static void queue_degrade(struct queue *q, const char *reason, uint64_t retry_usec) {
-	if (q->state != QUEUE_STARTING && q->state != QUEUE_CONSUMING && q->state != QUEUE_DEGRADED)
+	if (q->state == QUEUE_PAUSED || q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED)
 		return;
-	if (q->state != QUEUE_DEGRADED || !q->reason || strcmp(q->reason, reason) != 0)
+	if (!q->reason || strcmp(q->reason, reason) != 0)
 		log_warning("queue=%s degraded: %s%s", q->config->name, reason, retry_usec ? "; trying again" : "");
-	queue_set_state(q, QUEUE_DEGRADED, reason);
+	/* A queue that probes goes on probing when messages come again: that they do not is its reason meanwhile. */
+	queue_set_state(q, q->state == QUEUE_PROBING ? QUEUE_PROBING : QUEUE_DEGRADED, reason);
 }
 
 static void on_consumer_state(enum consumer_state state, const struct broker_report *report, void *userdata) {
@@ -146,6 +159,8 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 		if (q->state == QUEUE_STARTING || q->state == QUEUE_DEGRADED) {
 			log_info("queue=%s consuming", q->config->name);
 			queue_set_state(q, QUEUE_CONSUMING, NULL);
+		} else if (q->state == QUEUE_PROBING && q->reason) {
+			queue_set_state(q, QUEUE_PROBING, NULL);
 		}
 		break;
 	case CONSUMER_FAILED:

@@ -62,7 +62,7 @@ void queue_stop_handlers(struct queue *q, bool now);
 /* What others may see of a queue. */
 struct queue_view {
 	enum queue_state state;
-	const char *reason; /* why it is degraded or paused, NULL if it is not; borrowed until the next event */
+	const char *reason; /* why no messages come, NULL if they may; borrowed until the next event */
 	bool attempted;	    /* has consumed, or its first attempt has failed */
 	bool consumed;	    /* has consumed */
 	unsigned waiting;   /* messages by what happens to them */

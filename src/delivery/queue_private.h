@@ -18,7 +18,7 @@ struct queue {
 	void *userdata;
 
 	enum queue_state state;
-	char *reason;	 /* owned; while DEGRADED or PAUSED */
+	char *reason;	 /* owned; while DEGRADED or PAUSED, and while PROBING without messages */
 	bool attempted;	 /* has consumed, or its first attempt has failed */
 	bool consumed;	 /* has consumed */
 	bool wanted;	 /* the consumer was told to consume */
