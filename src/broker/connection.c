@@ -17,6 +17,9 @@
 
 /* Never 0, which crashes librabbitmq 0.15; brokers from 4.1 on need at least 8192. */
 #define FRAME_MAX 131072
+/* The largest frame that is accepted. The broker does not keep to the negotiated size for message headers: one that was
+ * published just below it grows by what dead-lettering adds, and comes in one larger frame, again and again. */
+#define FRAME_ACCEPTED_MAX (1024 * 1024)
 #define POOL_PAGE 4096
 #define HANDSHAKE_MIN_USEC USEC_PER_SEC
 /* Name resolution knows no deadline of ours: glibc gives up after two rounds of 5 seconds for each of up to three
@@ -133,6 +136,10 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 		return login_failed(c, &reply);
 	c->channel_max = (unsigned)amqp_get_channel_max(c->state);
 	c->heartbeat = (unsigned)amqp_get_heartbeat(c->state);
+	/* The library aborts if it is in the middle of a frame, which it is not after the last answer of the login. */
+	status = amqp_tune_connection(c->state, (int)c->channel_max, FRAME_ACCEPTED_MAX, (int)c->heartbeat);
+	if (status != AMQP_STATUS_OK)
+		return connection_fail(c, "%s", error_from_status(status));
 	amqp_maybe_release_buffers(c->state);
 	return 0;
 }

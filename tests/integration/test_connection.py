@@ -6,8 +6,6 @@ import os
 import signal
 import time
 
-import pytest
-
 from harness import Rabbit, configuration, free_ports, handler, shell, stays, wait_until
 
 QUICK = {"reconnect": {"min_delay": "100ms", "max_delay": "500ms"}}
@@ -371,7 +369,6 @@ def test_resource_alarm(fragile, daemon, ledger, name):
     rabbit.close()
 
 
-@pytest.mark.xfail(strict=True, reason="the library refuses a header frame that is larger than the negotiated frame_max")
 def test_headers_that_outgrew_the_frame_size(broker, rabbit, daemon, ledger, name):
     """Dead-lettering adds headers: a message that was published just below frame_max is delivered in a header frame that is
     larger. It must not take the connection down again and again, and all other queues with it."""
