@@ -71,17 +71,32 @@ static void libconfig_clear_cleanup(config_t *library) {
 	libconfig_clear(library);
 }
 
+/* What libconfig says in its own terms, in ours. */
+static const char *explain(const char *text) {
+	if (!text || strcmp(text, "syntax error") == 0)
+		return "syntax error here or just before: expected NAME = VALUE; with strings in double quotes";
+	if (strcmp(text, "mismatched element type in array") == 0)
+		return "the values in [ ] must all be of the same type";
+	if (strcmp(text, "duplicate setting name") == 0)
+		return "this group has a setting of this name already";
+	return text;
+}
+
 /* Turns the text into libconfig's tree. 0; -EINVAL after noting the syntax error; -ENOMEM. */
 static int parse(const struct source *source, config_t *library, struct config_problems *problems) {
 	struct place place;
+	unsigned line;
 	int r;
 
 	config_set_auto_convert(library, CONFIG_FALSE);
 	if (config_read_string(library, strbuf_str(&source->text)) == CONFIG_TRUE)
 		return 0;
-	place = source_place(source, config_error_line(library) > 0 ? (unsigned)config_error_line(library) : 1);
-	r = problems_add(problems, false, &place, NULL, "%s",
-			 config_error_text(library) ? config_error_text(library) : "syntax error");
+	line = config_error_line(library) > 0 ? (unsigned)config_error_line(library) : 1;
+	/* What is missing at the end is missing from the last line, not from one after it. */
+	if (line >= source->position && source->position > 1)
+		line = source->position - 1;
+	place = source_place(source, line);
+	r = problems_add(problems, false, &place, NULL, "%s", explain(config_error_text(library)));
 	return r < 0 ? r : -EINVAL;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 libexecd_a_SOURCES += \
 	%D%/arguments.c \
+	%D%/brackets.c %D%/brackets.h \
 	%D%/check.c \
 	%D%/config.c %D%/config.h \
 	%D%/dump.c \

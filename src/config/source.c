@@ -130,24 +130,31 @@ static int copy_string(struct scan *c) {
 	return 0;
 }
 
-/* Copies an integer, and adds the suffix L if it needs more than 32 bits. */
+/* Copies an integer without leading zeros, and adds the suffix L if it needs more than 32 bits. */
 static int copy_integer(struct scan *c, size_t n, int base) {
 	char digits[32];
-	size_t suffix = 0;
+	size_t prefix = base == 16 ? 2 : *c->p == '-' || *c->p == '+';
+	size_t zeros = 0, suffix = 0, significant;
 	bool fits;
 
 	while (suffix < 2 && (size_t)(c->end - c->p) > n + suffix && c->p[n + suffix] == 'L')
 		suffix++;
-	fits = n < sizeof(digits);
+	/* libconfig from 1.6 on takes leading zeros for octal. */
+	while (prefix + zeros + 1 < n && c->p[prefix + zeros] == '0')
+		zeros++;
+	significant = n - zeros;
+	fits = significant < sizeof(digits);
 	if (fits) {
 		long long value;
 
-		memcpy(digits, c->p, n);
-		digits[n] = '\0';
+		memcpy(digits, c->p, prefix);
+		memcpy(digits + prefix, c->p + prefix + zeros, significant - prefix);
+		digits[significant] = '\0';
 		errno = 0;
 		value = strtoll(digits, NULL, base);
 		fits = errno == 0;
-		copy(c, n);
+		strbuf_append(&c->source->text, digits, significant);
+		c->p += n;
 		if (fits && suffix == 0 && (value < INT32_MIN || value > INT32_MAX))
 			strbuf_append_char(&c->source->text, 'L');
 	} else {
@@ -247,8 +254,36 @@ static size_t include_at(const struct scan *c) {
 	return p > blank && p < c->end && *p == '"' ? (size_t)(p + 1 - c->p) : 0;
 }
 
+/* Looks at a character outside of strings, comments, numbers and names. */
+static int check_bracket(struct scan *c) {
+	struct source *s = c->source;
+	const struct bracket *open;
+	const char *why = brackets_next(&s->brackets, *c->p, c->file, c->line, s->position, &open);
+	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
+
+	if (!why)
+		return 0;
+	if (open) {
+		const char *file = s->files[open->file].path;
+
+		strbuf_printf(&text, "this %c %s the %c of ", *c->p, why, open->open);
+		if (open->file == c->file)
+			strbuf_append_str(&text, "line ");
+		else
+			strbuf_append_escaped(&text, file, strlen(file));
+		strbuf_printf(&text, "%s%u (expected %c before it)", open->file == c->file ? "" : ":", open->line,
+			      bracket_closing(open->open));
+	} else if (strchr("{[(", *c->p)) {
+		strbuf_append_str(&text, why);
+	} else {
+		strbuf_printf(&text, "this %c %s", *c->p, why);
+	}
+	return text.failed ? -ENOMEM : complain(c, c->line, strbuf_str(&text));
+}
+
 static int scan_token(struct scan *c) {
 	size_t n = 0;
+	int r;
 
 	if (*c->p == '"')
 		return copy_string(c);
@@ -260,8 +295,9 @@ static int scan_token(struct scan *c) {
 		return copy_number(c);
 	while (c->p + n < c->end && in_name(c->p[n]))
 		n++;
+	r = n > 0 ? 0 : check_bracket(c);
 	copy(c, n > 0 ? n : 1);
-	return 0;
+	return r;
 }
 
 static int scan_text(struct scan *c) {
@@ -336,7 +372,22 @@ static int scan_file(struct source *s, const char *path, const struct place *fro
 	/* libconfig would take a NUL for the end of the text; the functions above rely on there being none. */
 	if (strlen(t.data) < t.len)
 		return complain(&c, 1 + count_lines(t.data), "a NUL byte: this is not a text file");
+	/* A byte order mark, which some editors add and nobody sees. */
+	if (looking_at(&c, "\xef\xbb\xbf"))
+		c.p += 3;
 	return scan_text(&c);
+}
+
+/* The bracket that is still open at the end of the text. 0 or -ENOMEM. */
+static int check_unclosed(struct source *s, struct config_problems *problems) {
+	const struct bracket *open = brackets_unclosed(&s->brackets);
+	struct place place;
+
+	if (!open)
+		return 0;
+	place = (struct place){.file = s->files[open->file].path, .line = open->line, .position = open->position};
+	return problems_add(problems, false, &place, NULL, "this %c is never closed (expected %c)", open->open,
+			    bracket_closing(open->open));
 }
 
 int source_read(struct source *s, const char *path, struct config_problems *problems) {
@@ -345,6 +396,14 @@ int source_read(struct source *s, const char *path, struct config_problems *prob
 
 	s->position = 1;
 	r = scan_file(s, path, &from, 0, problems);
+	/* Of a text that was not read to its end, or not as it is meant, nothing can be said. */
+	if (r == 0 && problems->n_errors == 0)
+		r = check_unclosed(s, problems);
+	/* libconfig takes a comment for one only when a newline follows it. */
+	if (s->text.len > 0 && s->text.data[s->text.len - 1] != '\n') {
+		strbuf_append_char(&s->text, '\n');
+		s->position++;
+	}
 	if (s->text.failed || r == -ENOMEM)
 		return -ENOMEM;
 	return problems->n_errors > 0 ? -EINVAL : r;

@@ -4,11 +4,13 @@
  * The files are read here and not by libconfig, so that each is opened once and judged by what was opened, an included
  * file is named relative to the file that includes it, a missing one is reported as what it is, and every version of
  * libconfig reads the same text. What libconfig would misread in silence is repaired or refused on the way: integers
- * beyond 32 bits without the suffix L (1.5 cuts them), NULs in strings, strings and comments that never end. */
+ * beyond 32 bits without the suffix L (1.5 cuts them) or with leading zeros (octal from 1.6 on), a comment that ends the
+ * file without a newline, NULs in strings, strings, comments and brackets that are never closed. */
 #pragma once
 
 #include "base/macro.h"
 #include "base/strbuf.h"
+#include "config/brackets.h"
 #include "config/problem.h"
 #include <stddef.h>
 #include <sys/types.h>
@@ -35,6 +37,7 @@ struct source {
 	size_t n_files;
 	struct source_segment *segments;
 	size_t n_segments;
+	struct brackets brackets; /* that are open where the text ends */
 };
 
 /* Reads the file and all that it includes. 0, or -EINVAL: at least one problem was added. -ENOMEM. The result is

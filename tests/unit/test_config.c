@@ -340,6 +340,27 @@ START_TEST(integers_are_not_cut) {
 }
 END_TEST
 
+START_TEST(leading_zeros_mean_nothing) {
+	struct config *c = load_text("limits = { max_handlers = 010; max_message_size = 08; };\n"
+				     "defaults = { priority = -007; concurrency = "
+				     "0000000000000000000000000000000000000000000003; };\n" QUEUES);
+
+	ck_assert_uint_eq(c->max_handlers, 10);
+	ck_assert_uint_eq(c->max_message_size, 8);
+	ck_assert_int_eq(c->queues[0].priority, -7);
+	ck_assert_uint_eq(c->queues[0].concurrency, 3);
+	config_unref(c);
+}
+END_TEST
+
+START_TEST(a_file_may_begin_and_end_as_editors_leave_it) {
+	config_unref(load_text("\xef\xbb\xbf" QUEUES "# a comment without a newline"));
+	config_unref(load_text(QUEUES "// likewise"));
+	config_unref(load_text(QUEUES "#"));
+	config_unref(load_text("queues = (\r\n{ name = \"q\"; handler = { command = [ \"/bin/true\" ]; }; } );\r\n"));
+}
+END_TEST
+
 START_TEST(references_are_counted) {
 	struct config *c = load_text(QUEUES);
 
@@ -368,7 +389,7 @@ static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "values", the_shortest_configuration_gets_all_defaults,
 			 without_a_broker_it_is_the_local_one, every_key_is_read, defaults_are_merged_key_by_key,
 			 the_same_name_is_another_queue_on_another_broker, keys_win_over_the_url, integers_are_not_cut,
-			 references_are_counted, the_installed_example_is_right);
+			 leading_zeros_mean_nothing, a_file_may_begin_and_end_as_editors_leave_it, references_are_counted, the_installed_example_is_right);
 	ADD_SCRATCH_CASE(suite, "dump", a_dump_reads_back_as_the_same, a_dump_that_cannot_be_written_is_an_error);
 }
 
