@@ -32,6 +32,12 @@ static int check(const struct stat *st, size_t limit, struct strbuf *why) {
 			      (unsigned)(st->st_mode & 07777));
 		return -EPERM;
 	}
+	/* The group of root or our own, as user private groups and umask 0002 have it, is as good as the owner. */
+	if (st->st_mode & S_IWGRP && st->st_gid != 0 && st->st_gid != getegid()) {
+		strbuf_printf(why, "is writable by group %u (mode %04o): take that right away with chmod g-w",
+			      (unsigned)st->st_gid, (unsigned)(st->st_mode & 07777));
+		return -EPERM;
+	}
 	if (st->st_uid != 0 && st->st_uid != geteuid()) {
 		strbuf_printf(why, "belongs to user %u: expected root or the user this runs as (%u)",
 			      (unsigned)st->st_uid, (unsigned)geteuid());

@@ -56,6 +56,12 @@ START_TEST(only_regular_files_of_trusted_owners_are_read) {
 	ck_assert_int_eq(symlink("a.conf", "link.conf"), 0);
 	config_unref(load("link.conf", ""));
 	if (geteuid() == 0) {
+		ck_assert_int_eq(chown("a.conf", 0, 12345), 0);
+		ck_assert_int_eq(chmod("a.conf", 0664), 0);
+		refuse("a.conf", "a.conf: the file is writable by group 12345 (mode 0664): take that right away with "
+				 "chmod g-w\n");
+		ck_assert_int_eq(chmod("a.conf", 0644), 0);
+		config_unref(load("a.conf", ""));
 		ck_assert_int_eq(chown("a.conf", 12345, 0), 0);
 		refuse("a.conf",
 		       "a.conf: the file belongs to user 12345: expected root or the user this runs as (0)\n");
