@@ -18,6 +18,13 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/amqp-execd/amqp-execd.conf"
 
+/* gcc and clang say it in different ways. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(leak_sanitizer)
+#define LEAK_CHECKER 1
+#endif
+#endif
+
 struct arguments {
 	const char *config;
 	bool check;
@@ -112,7 +119,7 @@ static void tell_problems(const struct config_problems *problems, bool to_log) {
 		if (to_log)
 			log_write(p->warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
 		else
-			fprintf(stderr, "%s%s\n", p->warning ? "warning: " : "", text);
+			fprintf(stderr, "%s\n", text);
 	}
 }
 
@@ -156,11 +163,17 @@ static int prepare_signals(void) {
 	return 0;
 }
 
+/* LeakSanitizer looks at the process from outside, which it must be allowed to. Without it nobody need be: the broker
+ * library does not wipe what it has freed, so a password may still be in memory. */
+static void allow_leak_checker(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(LEAK_CHECKER)
+	(void)prctl(PR_SET_DUMPABLE, 1);
+#endif
+}
+
 static int run_daemon(struct config *config) {
 	int r;
 
-	/* The broker passwords are in our memory: no core dumps, and no reading through /proc by the same user. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
 	log_info("amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
 	r = manager_run(config);
 	return r < 0 ? EX_SOFTWARE : 0;
@@ -176,13 +189,16 @@ int main(int argc, char **argv) {
 	if (parse_arguments(argc, argv, &args, &status) > 0)
 		return status;
 	ask = args.check || args.dump;
-	r = prepare_signals();
+	/* One who asks can interrupt as any program is interrupted; only the daemon has a loop that takes signals. */
+	r = ask ? 0 : prepare_signals();
 	if (r >= 0 && !ask)
 		r = log_open(LOG_TARGET_AUTO, args.log_priority);
 	if (r < 0) {
 		fprintf(stderr, "amqp-execd: cannot start: %s\n", strerror(-r));
 		return EX_SOFTWARE;
 	}
+	/* Passwords are about to be in our memory: no core dumps, and no reading through /proc by the same user. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	r = config_load(args.config, &problems, &config);
 	tell_problems(&problems, !ask);
 	if (r == -EINVAL)
@@ -194,9 +210,8 @@ int main(int argc, char **argv) {
 	if (r < 0 && r != -EINVAL)
 		log_error("cannot read %s: %s", args.config, strerror(-r));
 	config_problems_clear(&problems);
-	/* The passwords are wiped: from here on a memory checker may look at us. */
 	config = config_unref(config);
-	(void)prctl(PR_SET_DUMPABLE, 1);
+	allow_leak_checker();
 	log_close();
 	return status;
 }
