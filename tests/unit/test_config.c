@@ -389,7 +389,8 @@ static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "values", the_shortest_configuration_gets_all_defaults,
 			 without_a_broker_it_is_the_local_one, every_key_is_read, defaults_are_merged_key_by_key,
 			 the_same_name_is_another_queue_on_another_broker, keys_win_over_the_url, integers_are_not_cut,
-			 leading_zeros_mean_nothing, a_file_may_begin_and_end_as_editors_leave_it, references_are_counted, the_installed_example_is_right);
+			 leading_zeros_mean_nothing, a_file_may_begin_and_end_as_editors_leave_it,
+			 references_are_counted, the_installed_example_is_right);
 	ADD_SCRATCH_CASE(suite, "dump", a_dump_reads_back_as_the_same, a_dump_that_cannot_be_written_is_an_error);
 }
 
