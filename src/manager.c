@@ -189,7 +189,8 @@ static void manager_close(struct manager *m, uint64_t timeout_usec) {
 	manager_set_state(m, MANAGER_CLOSING);
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
 		struct uplink *l = &m->uplinks[i];
-		int r = broker_stop(l->broker, timeout_usec);
+		/* One that is not connected has nothing to say goodbye to: at worst its thread is stuck in name resolution. */
+		int r = broker_stop(l->broker, l->state == BROKER_UP ? timeout_usec : HASTY_CLOSE_TIMEOUT_USEC);
 
 		if (r < 0)
 			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
