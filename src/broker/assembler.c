@@ -27,14 +27,15 @@ static int feed_deliver(struct assembler *a, const amqp_basic_deliver_t *d) {
 	CLEANUP(message_free) struct message *m = NULL;
 	int r = message_new(&m);
 
-	if (r == 0)
-		r = text_from_amqp(&d->exchange, &m->exchange);
+	if (r < 0)
+		return r;
+	r = text_from_amqp(&d->exchange, &m->exchange);
 	if (r == 0)
 		r = text_from_amqp(&d->routing_key, &m->routing_key);
 	if (r == 0)
 		r = text_from_amqp(&d->consumer_tag, &m->consumer_tag);
 	if (r < 0)
-		return r;
+		message_drop_body(m, BODY_UNSTORABLE, -r);
 	m->delivery_tag = d->delivery_tag;
 	m->redelivered = d->redelivered;
 	a->message = TAKE(m);
@@ -79,36 +80,49 @@ static int copy_properties(const amqp_basic_properties_t *from, struct propertie
 	return 0;
 }
 
-static int feed_header(struct assembler *a, const amqp_frame_t *frame) {
+static void feed_header(struct assembler *a, const amqp_frame_t *frame) {
 	struct message *m = a->message;
 	uint64_t size = frame->payload.properties.body_size;
 	int r = copy_properties(frame->payload.properties.decoded, &m->properties);
 
 	if (r < 0)
-		return r;
-	if (size > a->max_message_size) {
-		m->too_large = true;
-		m->body_size = size;
-	} else {
+		message_drop_body(m, BODY_UNSTORABLE, -r);
+	if (size > a->max_message_size)
+		message_drop_body(m, BODY_TOO_LARGE, 0);
+	if (m->body_state == BODY_COMPLETE) {
 		r = message_reserve_body(m, size);
 		if (r < 0)
-			return r;
+			message_drop_body(m, BODY_UNSTORABLE, -r);
 	}
+	m->body_size = size;
 	a->remaining = size;
 	assembler_set_state(a, ASSEMBLER_BODY);
-	return 0;
 }
 
-static int feed_body(struct assembler *a, const amqp_bytes_t *piece) {
+static void feed_body(struct assembler *a, const amqp_bytes_t *piece) {
+	struct message *m = a->message;
 	int r;
 
-	if (!a->message->too_large) {
-		r = message_append_body(a->message, piece->bytes, piece->len);
+	if (m->body_state == BODY_COMPLETE) {
+		r = message_append_body(m, piece->bytes, piece->len);
 		if (r < 0)
-			return r;
+			message_drop_body(m, BODY_UNSTORABLE, -r);
 	}
 	a->remaining -= piece->len;
-	return 0;
+}
+
+static struct message *complete(struct assembler *a, uint64_t now_usec) {
+	struct message *m = TAKE(a->message);
+	int r;
+
+	if (m->body_state == BODY_COMPLETE) {
+		r = message_finish_body(m);
+		if (r < 0)
+			message_drop_body(m, BODY_UNSTORABLE, -r);
+	}
+	m->received_usec = now_usec;
+	assembler_set_state(a, ASSEMBLER_IDLE);
+	return m;
 }
 
 /* Why the frame cannot come now, or NULL. */
@@ -140,7 +154,7 @@ static const char *frame_misplaced(const struct assembler *a, const amqp_frame_t
 int assembler_feed(struct assembler *a, const amqp_frame_t *frame, uint64_t now_usec, struct message **ret,
 		   const char **ret_reason) {
 	const char *reason = frame_misplaced(a, frame);
-	int r;
+	int r = 0;
 
 	if (reason) {
 		*ret_reason = reason;
@@ -149,20 +163,13 @@ int assembler_feed(struct assembler *a, const amqp_frame_t *frame, uint64_t now_
 	if (frame->frame_type == AMQP_FRAME_METHOD)
 		r = feed_deliver(a, frame->payload.method.decoded);
 	else if (frame->frame_type == AMQP_FRAME_HEADER)
-		r = feed_header(a, frame);
+		feed_header(a, frame);
 	else
-		r = feed_body(a, &frame->payload.body_fragment);
-	if (r == 0 && a->state == ASSEMBLER_BODY && a->remaining == 0 && !a->message->too_large)
-		r = message_finish_body(a->message);
+		feed_body(a, &frame->payload.body_fragment);
 	if (r < 0) {
 		*ret_reason = "a message cannot be stored";
 		return r;
 	}
-	*ret = NULL;
-	if (a->state == ASSEMBLER_BODY && a->remaining == 0) {
-		a->message->received_usec = now_usec;
-		*ret = TAKE(a->message);
-		assembler_set_state(a, ASSEMBLER_IDLE);
-	}
+	*ret = a->state == ASSEMBLER_BODY && a->remaining == 0 ? complete(a, now_usec) : NULL;
 	return 0;
 }

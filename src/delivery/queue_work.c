@@ -153,6 +153,12 @@ static void end_run(struct queue *q, struct delivery *d, const struct run_result
 	}
 }
 
+void queue_work_start(struct queue *q) {
+	if (q->n_waiting > 0)
+		dispatcher_offer(q->dispatcher, &q->entry);
+	dispatcher_run(q->dispatcher);
+}
+
 static void on_run_ended(struct run *r, const struct run_result *result, void *userdata) {
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
@@ -165,9 +171,7 @@ static void on_run_ended(struct run *r, const struct run_result *result, void *u
 		end_lost(q, d, &copy);
 	else
 		end_run(q, d, &copy);
-	if (q->n_waiting > 0)
-		dispatcher_offer(q->dispatcher, &q->entry);
-	dispatcher_run(q->dispatcher);
+	queue_work_start(q);
 	queue_check_stopped(q);
 	queue_changed(q);
 }
@@ -180,6 +184,11 @@ static void start_failed(struct queue *q, struct delivery *d, const struct spawn
 
 	spawn_error_format(error, what, sizeof(what));
 	queue_pause(q, error);
+	if (queue_keeps_consumer(q)) {
+		list_insert_before(q->waiting.next, &d->node);
+		q->n_waiting++;
+		return;
+	}
 	give_back(q, d, what);
 	queue_work_return_waiting(q, what);
 }
@@ -188,7 +197,7 @@ static void start_failed(struct queue *q, struct delivery *d, const struct spawn
 static bool start_one(struct dispatcher_entry *entry) {
 	struct queue *q = CONTAINER_OF(entry, struct queue, entry);
 
-	while (q->n_waiting > 0 && q->n_running < q->config->concurrency) {
+	while (q->n_waiting > 0 && q->n_running < q->config->concurrency && q->state != QUEUE_PAUSED) {
 		struct delivery *d = LIST_FIRST(&q->waiting, struct delivery, node);
 		struct spawn_error error;
 
@@ -211,16 +220,21 @@ static bool start_one(struct dispatcher_entry *entry) {
 /* --- what the broker room delivers ------------------------------------------------------------------------------- */
 
 static void admit(struct queue *q, struct delivery *d) {
-	if (!queue_is_taking(q)) {
+	if (!queue_is_taking(q) && !(q->state == QUEUE_PAUSED && queue_keeps_consumer(q))) {
 		give_back(q, d, q->state == QUEUE_PAUSED ? "the queue is paused" : "the daemon stops");
 		return;
 	}
-	if (d->message->too_large) {
+	if (d->message->body_state != BODY_COMPLETE) {
 		struct record_input in = describe(q, d, "requeue");
-		char reason[96];
+		char reason[160];
 
-		snprintf(reason, sizeof(reason), "its body of %" PRIu64 " bytes is larger than limits.max_message_size",
-			 d->message->body_size);
+		if (d->message->body_state == BODY_TOO_LARGE)
+			snprintf(reason, sizeof(reason),
+				 "its body of %" PRIu64 " bytes is larger than limits.max_message_size",
+				 d->message->body_size);
+		else
+			snprintf(reason, sizeof(reason), "its body of %" PRIu64 " bytes could not be stored: %s",
+				 d->message->body_size, strerror(d->message->body_error));
 		in.reason = reason;
 		in.delay_usec = hold_usec(q);
 		report_message(&in);
@@ -229,8 +243,7 @@ static void admit(struct queue *q, struct delivery *d) {
 	}
 	list_append(&q->waiting, &d->node);
 	q->n_waiting++;
-	dispatcher_offer(q->dispatcher, &q->entry);
-	dispatcher_run(q->dispatcher);
+	queue_work_start(q);
 }
 
 void queue_work_on_message(struct message *m, void *userdata) {

@@ -85,7 +85,7 @@ static int open_memory_file(const char *body, size_t size, int *ret_fd) {
 int input_open(const struct message *m, int *ret_fd) {
 	int fd = -1, r;
 
-	assert(!m->too_large);
+	assert(m->body_state == BODY_COMPLETE);
 	if (m->body_fd >= 0) {
 		r = reopen_for_reading(m->body_fd, &fd);
 	} else {

@@ -56,7 +56,7 @@ struct executor *executor_free(struct executor *e);
 DEFINE_CLEANUP(struct executor *, executor_free);
 
 /* Starts the handler for the message. `queue` and `m` are borrowed for the call, `callbacks` until run_free. `attempt`
- * is for AMQP_ATTEMPT; 0: unknown, not passed. A message that is too_large must not get here.
+ * is for AMQP_ATTEMPT; 0: unknown, not passed. A message without its body (body_state) must not get here.
  * 0, or -errno with `error` (the caller's, overwritten) saying which step failed on what: the message was not tried.
  *
  * The environment is PATH, HOME, USER, LANG, then handler.environment, then what the message says: AMQP_QUEUE,

@@ -151,6 +151,16 @@ int message_finish_body(struct message *m) {
 	return 0;
 }
 
+void message_drop_body(struct message *m, enum body_state state, int error) {
+	free(m->body);
+	m->body = NULL;
+	fd_close(m->body_fd);
+	m->body_fd = -1;
+	m->body_filled = 0;
+	m->body_state = state;
+	m->body_error = error;
+}
+
 unsigned message_attempt(const struct message *m) {
 	const struct field *count = table_find(&m->properties.headers, "x-delivery-count");
 	int64_t before;

@@ -43,6 +43,12 @@ enum verdict {
 	VERDICT_RETURN,	 /* basic.nack with requeue: never tried */
 };
 
+enum body_state {
+	BODY_COMPLETE,	 /* in body or body_fd (or still arriving there) */
+	BODY_TOO_LARGE,	 /* over limits.max_message_size */
+	BODY_UNSTORABLE, /* memory, descriptors, ...: see body_error; what came before it may be missing too */
+};
+
 struct message {
 	struct mailbox_item item; /* for the mailboxes; `kind` is the broker room's */
 
@@ -60,8 +66,9 @@ struct message {
 
 	uint64_t body_size;
 	uint64_t body_filled; /* how much of it message_append_body has stored */
-	bool too_large;	    /* over limits.max_message_size: the body was dropped as it arrived, body and body_fd are empty */
-	char *body;	    /* owned, followed by a NUL; NULL if empty, too large or in body_fd */
+	enum body_state body_state; /* unless complete, the body was dropped as it arrived: body and body_fd are empty */
+	int body_error;	    /* BODY_UNSTORABLE: the errno, positive */
+	char *body;	    /* owned, followed by a NUL; NULL if empty, dropped or in body_fd */
 	int body_fd;	    /* owned; memory file of body_size bytes, sealed against every change, offset unspecified; or -1 */
 	uint64_t received_usec; /* when the last frame arrived; monotonic */
 };
@@ -80,6 +87,10 @@ int message_append_body(struct message *m, const void *data, size_t len);
 
 /* After the last piece: seals the memory file. -errno of fcntl(2). */
 int message_finish_body(struct message *m);
+
+/* Frees what there is of the body, which is never to be handed out: the message goes on without it. body_size is left as it is.
+ * `error`: for BODY_UNSTORABLE, the errno; else 0. */
+void message_drop_body(struct message *m, enum body_state state, int error);
 
 /* Which attempt to handle it this is, as far as the broker tells: x-delivery-count + 1 (quorum queues), 1 if it is not
  * redelivered, 0 if unknown. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,7 +133,7 @@ START_TEST(size_decides_between_heap_and_memory_file) {
 	ck_assert_int_eq(feed_body(&a, data + size - 1, 1, &m), 0);
 	ck_assert_ptr_nonnull(m);
 	ck_assert_uint_eq(m->body_size, size);
-	ck_assert(!m->too_large);
+	ck_assert_int_eq(m->body_state, BODY_COMPLETE);
 	if (size <= BODY_HEAP_MAX) {
 		ck_assert_int_eq(m->body_fd, -1);
 		ck_assert_mem_eq(m->body, data, size);
@@ -163,15 +165,71 @@ START_TEST(too_large_body_is_dropped_as_it_arrives) {
 	ck_assert_ptr_null(m);
 	ck_assert_int_eq(feed_body(&a, piece, 4096, &m), 0);
 	ck_assert_ptr_nonnull(m);
-	ck_assert(m->too_large);
+	ck_assert_int_eq(m->body_state, BODY_TOO_LARGE);
+	ck_assert_int_eq(m->body_error, 0);
 	ck_assert_uint_eq(m->body_size, 8192);
 	ck_assert_ptr_null(m->body);
 	ck_assert_int_eq(m->body_fd, -1);
 	message_free(m);
 	start(&a, 2, 1);
 	ck_assert_int_eq(feed_body(&a, "k", 1, &m), 0);
-	ck_assert(!m->too_large);
+	ck_assert_int_eq(m->body_state, BODY_COMPLETE);
 	message_free(m);
+}
+END_TEST
+
+/* The body fails in its middle; the channel, and the next message on it, do not. */
+START_TEST(unstorable_body_is_dropped_as_it_arrives) {
+	const struct rlimit limit = {.rlim_cur = 2 * BODY_HEAP_MAX, .rlim_max = 2 * BODY_HEAP_MAX};
+	static char piece[BODY_HEAP_MAX];
+	struct message *m = NULL;
+	struct assembler a;
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assembler_init(&a, LIMIT);
+	start(&a, 3, 4 * BODY_HEAP_MAX);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ptr_null(m);
+		ck_assert_int_eq(feed_body(&a, piece, sizeof(piece), &m), 0);
+		ck_assert_int_eq(a.message->body_state, i < 2 ? BODY_COMPLETE : BODY_UNSTORABLE);
+		ck_assert_int_eq(a.message->body_fd < 0, i == 2);
+	}
+	ck_assert_ptr_null(m);
+	ck_assert_int_eq(feed_body(&a, piece, sizeof(piece), &m), 0);
+	ck_assert_ptr_nonnull(m);
+	ck_assert_int_eq(m->body_state, BODY_UNSTORABLE);
+	ck_assert_int_eq(m->body_error, EFBIG);
+	ck_assert_uint_eq(m->body_size, 4 * BODY_HEAP_MAX);
+	ck_assert_ptr_null(m->body);
+	ck_assert_uint_eq(m->delivery_tag, 3);
+	ck_assert_str_eq(m->routing_key.data, "orders.new");
+	ck_assert_uint_eq(m->received_usec, NOW);
+	message_free(m);
+	start(&a, 4, 1);
+	ck_assert_int_eq(feed_body(&a, "k", 1, &m), 0);
+	ck_assert_int_eq(m->body_state, BODY_COMPLETE);
+	ck_assert_str_eq(m->body, "k");
+	message_free(m);
+}
+END_TEST
+
+/* No memory file, and a size that no heap has: nothing is reserved, everything dropped. */
+START_TEST(body_without_room_is_dropped_from_the_start) {
+	const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+	struct message *m = NULL;
+	struct assembler a;
+
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assembler_init(&a, UINT64_MAX);
+	start(&a, 1, UINT64_MAX);
+	ck_assert_int_eq(a.message->body_state, BODY_UNSTORABLE);
+	ck_assert_int_eq(a.message->body_error, ENOMEM);
+	ck_assert_uint_eq(a.message->body_size, UINT64_MAX);
+	ck_assert_int_eq(feed_body(&a, "abc", 3, &m), 0);
+	ck_assert_ptr_null(m);
+	ck_assert_uint_eq(a.remaining, UINT64_MAX - 3);
+	assembler_reset(&a);
 }
 END_TEST
 
@@ -300,6 +358,8 @@ int main(void) {
 	tcase_add_test(t, body_is_put_together_from_several_frames);
 	tcase_add_loop_test(t, size_decides_between_heap_and_memory_file, 0, 4);
 	tcase_add_test(t, too_large_body_is_dropped_as_it_arrives);
+	tcase_add_test(t, unstorable_body_is_dropped_as_it_arrives);
+	tcase_add_test(t, body_without_room_is_dropped_from_the_start);
 	tcase_add_test(t, absurd_size_costs_nothing);
 	tcase_add_test(t, channels_do_not_mix);
 	tcase_add_test(t, properties_are_copied);
