@@ -98,11 +98,20 @@ static bool length_is_right(const struct key *k, const char *string) {
 	return k->max == 0 || (len >= k->min && len <= k->max);
 }
 
+static bool has_control(const char *string) {
+	for (const unsigned char *p = (const unsigned char *)string; *p; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return true;
+	return false;
+}
+
 static void read_string(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
 	const char *string = is_string(s) ? setting_string(s) : NULL;
 
 	if (!string || (k->type == KEY_PATH ? *string != '/' : !length_is_right(k, string)))
 		reader_mismatch(r, k, s, NULL);
+	else if (k->identity && has_control(string))
+		reader_problem(r, s, "a name with control characters would spoil every line of the log that it is in");
 	else
 		replace(at(k, base), reader_strdup(r, string));
 }

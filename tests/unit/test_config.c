@@ -84,7 +84,7 @@ static const char all_keys[] =
 	"ready = \"consuming\";\n"
 	"drain_timeout = \"infinity\";\n"
 	"queues = (\n"
-	"  { name = \"a b\\tc\"; broker = \"second\"; prefetch = 20; concurrency = 10.0; priority = -5; exclusive = "
+	"  { name = \"a b  c\"; broker = \"second\"; prefetch = 20; concurrency = 10.0; priority = -5; exclusive = "
 	"true;\n"
 	"    consumer_tag = \"tag\";\n"
 	"    arguments = { x-int = 5; x-long = 5L; x-big = 3000000000; x-hex = 0xFFFFFFFF; x-min = -2147483648;\n"
@@ -167,7 +167,7 @@ static void assert_queue(const struct config *c) {
 	const struct config_queue *q = c->queues;
 
 	ck_assert_uint_eq(c->n_queues, 1);
-	ck_assert_str_eq(q->name, "a b\tc");
+	ck_assert_str_eq(q->name, "a b  c");
 	ck_assert_ptr_eq(q->broker, &c->brokers[1]);
 	ck_assert_uint_eq(q->prefetch, 20);
 	ck_assert_uint_eq(q->concurrency, 10);
