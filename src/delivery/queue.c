@@ -111,8 +111,13 @@ static int queue_consume_or_pause(struct queue *q, unsigned prefetch) {
 	return r;
 }
 
+bool queue_keeps_consumer(const struct queue *q) {
+	return q->config->declare.present && q->config->declare.auto_delete;
+}
+
 void queue_pause(struct queue *q, const struct spawn_error *error) {
-	queue_cancel(q);
+	if (!queue_keeps_consumer(q))
+		queue_cancel(q);
 	queue_pause_for_handler(q, pause_failed(&q->pause, &q->config->handler, error, random_number()));
 }
 
@@ -124,15 +129,17 @@ static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata
 		return 0;
 	}
 	log_info("queue=%s trying one message: the handler looks executable again", q->config->name);
-	if (queue_consume_or_pause(q, 1) == 0)
-		queue_set_state(q, QUEUE_PROBING, NULL);
+	if (!q->wanted && queue_consume_or_pause(q, 1) < 0)
+		return 0;
+	queue_set_state(q, QUEUE_PROBING, NULL);
+	queue_work_start(q);
 	return 0;
 }
 
 void queue_resume(struct queue *q) {
 	pause_reset(&q->pause);
 	log_notice("queue=%s resumed: its handler can be executed again", q->config->name);
-	if (q->config->prefetch != 1) {
+	if (q->config->prefetch != 1 && !queue_keeps_consumer(q)) {
 		queue_cancel(q);
 		if (queue_consume_or_pause(q, q->config->prefetch) < 0)
 			return;

@@ -47,8 +47,12 @@ void queue_changed(struct queue *q);
 bool queue_is_taking(const struct queue *q);
 
 /* The handler could not be executed: cancels and pauses. What is in hand is the caller's to return, afterwards: what is
- * returned before the broker has seen the cancel comes straight back. */
+ * returned before the broker has seen the cancel comes straight back. For a queue that keeps its consumer: to keep. */
 void queue_pause(struct queue *q, const struct spawn_error *error);
+
+/* True if the broker would delete the queue with its messages when we, its last consumer, cancel (auto_delete): then a pause
+ * does not cancel, and what is in hand waits unacknowledged. */
+bool queue_keeps_consumer(const struct queue *q);
 
 /* The message of a PROBING queue was started: its handler works. */
 void queue_resume(struct queue *q);
@@ -63,6 +67,8 @@ int queue_work_init(struct queue *q);
 /* Frees every delivery; their handlers are killed. */
 void queue_work_clear(struct queue *q);
 
+/* Starts what waits, as far as there are slots. */
+void queue_work_start(struct queue *q);
 /* Every waiting message goes back untried; `reason` is logged. */
 void queue_work_return_waiting(struct queue *q, const char *reason);
 /* Every held message is requeued now. */

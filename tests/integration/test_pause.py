@@ -103,3 +103,21 @@ def test_stop_while_paused(broker, rabbit, daemon, name, tmp_path):
     d.stop()
     assert time.monotonic() - begun < 15
     assert rabbit.depth(queue) == 5
+
+
+def test_pause_does_not_delete_an_auto_delete_queue(broker, rabbit, daemon, ledger, name, tmp_path):
+    """The broker deletes such a queue with its messages when its last consumer cancels."""
+    queue = name()
+    command = tmp_path / "handler"
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{
+        "name": queue, "concurrency": 2, "prefetch": 4, "declare": {"auto_delete": True},
+        "handler": {"command": [str(command), str(ledger)]}}]))
+    ids = rabbit.publish_many(queue, ["x"] * 10)
+    d.wait_log(f"{queue}.* paused")
+    time.sleep(2.5)  # long enough for a look or two
+    assert rabbit.depth(queue) == 6, "four are in hand, unacknowledged"
+    repair(command)
+    ledger.wait(10, timeout=60)
+    d.wait_settled(10, queue, "ack")
+    d.stop()
+    assert set(ledger.counts()) == set(ids) and set(ledger.counts().values()) == {1}
