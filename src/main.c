@@ -12,6 +12,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "config/config.h"
 #include "handler/run.h"
 #include "manager.h"
@@ -126,12 +127,14 @@ static void tell_problems(const struct config_problems *problems, bool to_log) {
 /* What --check can tell beyond the file: handlers that could not be executed here and now. */
 static void check_handlers(const struct config *config) {
 	for (size_t i = 0; i < config->n_queues; i++) {
+		CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
 		struct spawn_error error;
 		char what[512];
 
+		strbuf_append_value(&name, config->queues[i].name, strlen(config->queues[i].name));
 		if (run_probe(&config->queues[i].handler, &error) < 0)
-			fprintf(stderr, "warning: %s: queue \"%s\": handler cannot be executed: %s\n", config->path,
-				config->queues[i].name, spawn_error_format(&error, what, sizeof(what)));
+			fprintf(stderr, "%s: queue %s: warning: the handler cannot be executed: %s\n", config->path,
+				strbuf_str(&name), spawn_error_format(&error, what, sizeof(what)));
 	}
 }
 
