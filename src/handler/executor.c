@@ -125,39 +125,63 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
-/* One of our handlers has ended. True if what it has left behind has to go with it. */
-static bool reap(struct executor *e, struct run *r, int wait_status) {
-	bool stopping = r->state != RUN_STATE_RUNNING;
+/* The handler of that pid has ended and was not reaped yet. */
+static bool is_zombie(pid_t pid) {
+	siginfo_t info = {0};
 
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/* Kills what was left behind by all handlers that have ended while they were being stopped, with one walk. */
+static void sweep(struct executor *e) {
+	LIST_FOREACH (r, &e->runs, struct run, node)
+		if (run_is_stopping(r) && !r->swept && is_zombie(r->pid))
+			r->swept = r->targeted = true;
+	kill_targeted(e);
+}
+
+/* waitpid(2) of any child that has ended. The id of a handler, and so that of its group, can be given to somebody else
+ * as soon as it is reaped: what a handler that is being stopped leaves behind is killed before. */
+static pid_t reap_next(struct executor *e, int *ret_status) {
+	siginfo_t info = {0};
+	const struct run *r;
+
+	if (e->n_stopping == 0)
+		return waitpid(-1, ret_status, WNOHANG);
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return -1;
+	if (info.si_pid == 0)
+		return 0;
+	r = executor_find(e, info.si_pid);
+	if (r && run_is_stopping(r) && !r->swept)
+		sweep(e);
+	return waitpid(info.si_pid, ret_status, WNOHANG);
+}
+
+/* One of our handlers has ended and was reaped: its pid says nothing any more. */
+static void retire(struct executor *e, struct run *r, int wait_status) {
+	executor_forget(r);
 	list_remove(&r->step);
 	r->wait_status = wait_status;
 	r->ended_usec = clock_now_usec();
 	r->deadline_usec = USEC_INFINITY;
 	run_set_state(r, RUN_STATE_REAPED);
 	list_append(&e->reaped, &r->step);
-	r->targeted = stopping;
-	return stopping;
 }
 
 /* First everything is reaped, then the ends are told: a callback may start another handler that ends at once, and that
  * one waits for the next turn of the loop. */
 static int on_child(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
 	struct executor *e = userdata;
-	bool stopping = false;
 	struct run *r;
 	pid_t pid;
 	int status;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+	while ((pid = reap_next(e, &status)) > 0 || (pid < 0 && errno == EINTR)) {
 		r = executor_find(e, pid);
-		if (r && r->state != RUN_STATE_REAPED)
-			stopping |= reap(e, r, status);
+		if (r)
+			retire(e, r, status);
 	}
-	/* Before anything else gets a chance to be given the pid of one of them. */
-	if (stopping)
-		kill_targeted(e);
-	LIST_FOREACH (gone, &e->reaped, struct run, step)
-		executor_forget(gone);
 	while ((r = LIST_FIRST(&e->reaped, struct run, step))) {
 		list_remove(&r->step);
 		run_finish(r);

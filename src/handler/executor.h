@@ -37,12 +37,13 @@ struct run_stream {
 /* Owned by whoever called run_start. */
 struct run {
 	struct executor *executor; /* borrowed */
-	struct list node;          /* executor.runs: from spawning until reaped (and its tree killed) or freed */
+	struct list node;          /* executor.runs: from spawning until reaped or freed */
 	struct list step;        /* executor.due (TERMINATING, KILLING) or executor.reaped (REAPED): what comes next */
 	struct run *same_bucket; /* executor.buckets: linked as long as node is */
 	enum run_state state;
 	enum run_end end; /* why it ends, as far as it is known */
 	bool targeted;    /* kill.c is at work on it */
+	bool swept;       /* it has ended while it was being stopped, and what it left behind was killed */
 	bool in_line;     /* the line callback is being called */
 	pid_t pid;
 	int wait_status; /* REAPED, ENDED: from wait(2) */
@@ -76,6 +77,7 @@ struct executor {
 	struct list due;                       /* struct run.step: a signal has to be sent */
 	struct list reaped;                    /* struct run.step: its end has to be told */
 	struct run *buckets[EXECUTOR_BUCKETS]; /* the same as runs, by pid */
+	unsigned n_stopping;                   /* of these: run_is_stopping */
 	uint64_t armed_usec;                   /* when timer_source fires; USEC_INFINITY: it does not */
 	char *home;
 	char *user;
@@ -100,6 +102,7 @@ void kill_due(struct executor *e);      /* sends what is due */
 void kill_targeted(struct executor *e); /* SIGKILL to the whole trees of all targeted runs, and untargets them */
 
 /* run.c */
+bool run_is_stopping(const struct run *r); /* TERMINATING or KILLING: what it leaves behind has to go with it */
 void run_set_state(struct run *r, enum run_state state);
 void run_expire(struct run *r);                                  /* its deadline has passed */
 void run_read(struct run_stream *s, uint32_t events, bool last); /* reads a bounded amount; last: nothing will follow */

@@ -31,6 +31,10 @@ static inline void child_ends_close_cleanup(struct child_ends *ends) {
 	child_ends_close(ends);
 }
 
+bool run_is_stopping(const struct run *r) {
+	return r->state == RUN_STATE_TERMINATING || r->state == RUN_STATE_KILLING;
+}
+
 void run_set_state(struct run *r, enum run_state state) {
 	switch (state) {
 	case RUN_STATE_RUNNING:
@@ -53,7 +57,9 @@ void run_set_state(struct run *r, enum run_state state) {
 	default:
 		assert(!"a state that no run enters");
 	}
+	r->executor->n_stopping -= run_is_stopping(r);
 	r->state = state;
+	r->executor->n_stopping += run_is_stopping(r);
 }
 
 /* Output. */
@@ -281,6 +287,7 @@ struct run *run_free(struct run *r) {
 		r->targeted = true;
 		kill_targeted(r->executor);
 	}
+	r->executor->n_stopping -= run_is_stopping(r);
 	list_remove(&r->step);
 	executor_forget(r);
 	for (int i = 0; i < 2; i++)

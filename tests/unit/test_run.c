@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,16 @@
 #include "handler/run.h"
 
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
+
+/* In place of libc's: a group may be signalled only as long as its leader is our child, and be it a dead one. After
+ * that its id may be somebody else's. */
+int kill(pid_t pid, int sig) {
+	siginfo_t info = {0};
+
+	if (pid < 0 && waitid(P_PID, (id_t)-pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		ck_abort_msg("signal %d to group %d, which is not ours", sig, (int)-pid);
+	return (int)syscall(SYS_kill, pid, sig);
+}
 
 /* What the callbacks were told about one run. */
 struct witness {
@@ -638,6 +649,42 @@ START_TEST(timeout_takes_the_tree_with_it) {
 }
 END_TEST
 
+/* Their ends come in one turn of the loop, between those of handlers that nobody stops. */
+START_TEST(many_that_end_while_they_are_stopped) {
+	struct witness many[12] = {0};
+	siginfo_t info;
+
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		ck_assert_int_eq(start(many + i, i % 3 ? "sleep 66 & echo $!; wait" : "sleep 67 & echo $!; exit 5"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		if (i % 3 == 0)
+			continue;
+		wait_for_lines(many + i, 1);
+		run_stop(many[i].run);
+	}
+	turn(0);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		if (!many[i].ended)
+			ck_assert_int_eq(waitid(P_PID, (id_t)run_pid(many[i].run), &info, WEXITED | WNOWAIT), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		pid_t left;
+
+		wait_for_end(many + i);
+		left = pid_in_line(many + i, 0);
+		if (i % 3 == 0) {
+			ended_as(many + i, RUN_EXITED, false, 5);
+			ck_assert(is_alive(left));
+			ck_assert_int_eq(kill(left, SIGKILL), 0);
+		} else {
+			ended_as(many + i, RUN_STOPPED, true, SIGTERM);
+		}
+		expect_gone(left);
+		strbuf_free(&many[i].lines);
+		run_free(many[i].run);
+	}
+}
+END_TEST
+
 START_TEST(kill_after_grace_takes_the_tree_with_it) {
 	queue.handler.timeout_usec = 600000;
 	queue.handler.kill_grace_usec = 200000;
@@ -839,9 +886,9 @@ int main(void) {
 	    long_line_is_cut, output_closed_early, no_line_callback, grandchild_that_holds_the_output_delays_nothing,
 	    grandchild_that_floods_the_output_delays_nothing);
 	ADD(s, "ends", timeout_terminates, timeout_lets_the_handler_clean_up, who_ignores_sigterm_is_killed,
-	    timeout_takes_the_tree_with_it, kill_after_grace_takes_the_tree_with_it, children_born_in_the_grace_go_too,
-	    stop_ends_the_run_and_its_tree, kill_ends_the_run_and_its_tree_at_once, free_kills_and_forgets,
-	    many_stopped_at_once);
+	    timeout_takes_the_tree_with_it, many_that_end_while_they_are_stopped,
+	    kill_after_grace_takes_the_tree_with_it, children_born_in_the_grace_go_too, stop_ends_the_run_and_its_tree,
+	    kill_ends_the_run_and_its_tree_at_once, free_kills_and_forgets, many_stopped_at_once);
 	ADD(s, "failures", what_cannot_be_executed, no_descriptors_left, standard_descriptors_may_be_closed,
 	    sigchld_must_be_blocked);
 	runner = srunner_create(s);
