@@ -433,6 +433,10 @@ uint64_t channel_next_usec(const struct channel *c) {
 	return c->retry_usec;
 }
 
+void channel_postpone(struct channel *c, uint64_t usec) {
+	c->deadline_usec = clock_add_usec(c->deadline_usec, usec);
+}
+
 int channel_tick(struct channel *c, uint64_t now) {
 	char reason[REASON_MAX];
 

@@ -72,6 +72,8 @@ int channel_frame(struct channel *c, const amqp_frame_t *frame, uint64_t now_use
 
 /* When channel_tick has something to do; USEC_INFINITY: never. */
 uint64_t channel_next_usec(const struct channel *c);
+/* The time in which nothing was read does not count: an answer may have come that nobody could look at. */
+void channel_postpone(struct channel *c, uint64_t usec);
 int channel_tick(struct channel *c, uint64_t now_usec);
 
 const char *channel_state_to_string(enum channel_state s);

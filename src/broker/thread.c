@@ -44,6 +44,7 @@ struct thread {
 	bool blocked;  /* by a resource alarm of the broker */
 	bool stopping; /* COMMAND_STOP came */
 	uint64_t stop_deadline_usec;
+	uint64_t backlog_usec; /* the end of the last turn, if it left something in the outbox; else 0 */
 };
 
 static struct thread *thread_free(struct thread *t) {
@@ -183,6 +184,15 @@ static int read_frames(struct thread *t) {
 	return 1;
 }
 
+/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to blame: while there
+ * is one the channels' clocks stand still. */
+static void postpone_deadlines(struct thread *t, uint64_t now) {
+	if (t->backlog_usec == 0)
+		return;
+	for (uint32_t i = 0; i < t->n_channels; i++)
+		channel_postpone(&t->channels[i], now - t->backlog_usec);
+}
+
 static int run_deadlines(struct thread *t, uint64_t now) {
 	for (uint32_t i = 0; i < t->n_channels; i++) {
 		int r = channel_tick(&t->channels[i], now);
@@ -197,14 +207,14 @@ static int run_deadlines(struct thread *t, uint64_t now) {
 static uint64_t next_turn_usec(const struct thread *t, uint64_t now) {
 	uint64_t next = t->connection.heartbeat ? now + t->connection.heartbeat * USEC_PER_SEC / 4 : USEC_INFINITY;
 
+	if (!outbox_is_empty(&t->outbox))
+		return now + BACKLOG_USEC < next ? now + BACKLOG_USEC : next;
 	for (uint32_t i = 0; i < t->n_channels; i++) {
 		uint64_t usec = channel_next_usec(&t->channels[i]);
 
 		if (usec < next)
 			next = usec;
 	}
-	if (!outbox_is_empty(&t->outbox) && now + BACKLOG_USEC < next)
-		next = now + BACKLOG_USEC;
 	return next;
 }
 
@@ -231,6 +241,7 @@ static int turn(struct thread *t) {
 	int more, r;
 
 	busy(t, now);
+	postpone_deadlines(t, now);
 	if (outbox_flush(&t->outbox)) {
 		more = read_frames(t);
 	} else {
@@ -239,10 +250,12 @@ static int turn(struct thread *t) {
 	if (more < 0)
 		return more;
 	r = run_commands(t);
-	if (r == 0)
-		r = run_deadlines(t, clock_now_usec());
+	now = clock_now_usec();
+	if (r == 0 && outbox_is_empty(&t->outbox))
+		r = run_deadlines(t, now);
 	if (r < 0)
 		return r;
+	t->backlog_usec = outbox_is_empty(&t->outbox) ? 0 : now;
 	if (!leaving(t) && !more && (!outbox_is_empty(&t->outbox) || !connection_has_buffered(&t->connection)))
 		wait_for_work(t);
 	return 0;
@@ -253,6 +266,7 @@ static void serve(struct thread *t) {
 	uint64_t start = clock_now_usec();
 	int r = 0;
 
+	t->backlog_usec = 0;
 	report(t, BROKER_UP, "", 0);
 	for (uint32_t i = 0; r == 0 && i < t->n_channels; i++)
 		r = channel_up(&t->channels[i], start);

@@ -28,8 +28,10 @@ struct fake_broker {
 	bool missing_queue_once;     /* the first queue.declare is answered with channel.close 404 */
 	bool cancel_after_delivery;  /* basic.cancel by the broker, once */
 	bool block_after_consume;    /* connection.blocked, then connection.unblocked */
+	bool mute_on_cancel;         /* basic.cancel is not answered */
 	/* What it saw. */
 	atomic_uint connections;
+	atomic_uint delivered; /* what `deliveries` asked for */
 	atomic_uint acks;
 	atomic_uint rejects;
 	atomic_uint nacks;
@@ -111,8 +113,10 @@ static inline void fake_deliver(int fd, unsigned channel, uint64_t tag) {
 static inline void fake_after_consume(struct fake_broker *f, int fd, unsigned channel, uint64_t *tag) {
 	struct fake_buffer b;
 
-	for (unsigned i = 0; i < f->deliveries; i++)
+	for (unsigned i = 0; i < f->deliveries; i++) {
 		fake_deliver(fd, channel, ++*tag);
+		atomic_fetch_add(&f->delivered, 1);
+	}
 	if (f->block_after_consume) {
 		b = fake_method(10, 60);
 		fake_put_short(&b, "low on \x1b memory");
@@ -189,6 +193,10 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		fake_after_consume(f, fd, channel, tag);
 		return true;
 	case 60 << 16 | 30: /* cancel */
+		if (f->mute_on_cancel) {
+			atomic_fetch_add(&f->cancels, 1);
+			return true;
+		}
 		/* One that was sent already when the cancel came: it belongs to the consumer still. */
 		fake_deliver(fd, channel, ++*tag);
 		atomic_fetch_add(&f->cancels, 1);

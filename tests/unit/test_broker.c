@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,13 +15,23 @@
 #include "fake_broker.h"
 
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
-#define HELD_MAX 16
+#define HELD_MAX 256
 
 static struct fake_broker fake;
 static sd_event *event;
 static struct config *config;
 static struct broker *broker;
 static struct consumer *consumer;
+
+/* Seconds by which every clock of this process runs ahead. */
+static atomic_int clock_skew;
+
+int clock_gettime(clockid_t id, struct timespec *ts) {
+	int r = (int)syscall(SYS_clock_gettime, id, ts);
+
+	ts->tv_sec += atomic_load(&clock_skew);
+	return r;
+}
 
 /* What was called back. */
 static struct {
@@ -108,6 +120,16 @@ static const struct consumer_callbacks consumer_callbacks = {
 		while (!(condition)) {                                                                                 \
 			ck_assert_msg(clock_now_usec() < until_, "did not come: %s", #condition);                      \
 			ck_assert_int_ge(sd_event_run(event, 20000), 0);                                               \
+		}                                                                                                      \
+	} while (0)
+
+/* The same without the loop: the main thread stalls. */
+#define ck_until_stalled(condition)                                                                                    \
+	do {                                                                                                           \
+		uint64_t until_ = clock_now_usec() + PATIENCE_USEC;                                                    \
+		while (!(condition)) {                                                                                 \
+			ck_assert_msg(clock_now_usec() < until_, "did not come: %s", #condition);                      \
+			usleep(10000);                                                                                 \
 		}                                                                                                      \
 	} while (0)
 
@@ -263,6 +285,46 @@ START_TEST(wishes_may_follow_each_other_quickly) {
 	ck_assert_uint_eq(seen.cancelled, 7);
 	ck_assert_int_eq(seen.consumer_state, CONSUMER_IDLE);
 	ck_assert_uint_eq(seen.states[BROKER_WAITING], 0);
+}
+END_TEST
+
+/* The mailbox is full, so nothing is read, and the answer to basic.cancel lies unread for longer than the broker has for it. */
+START_TEST(main_thread_that_stalls_is_not_the_brokers_silence) {
+	fake.deliveries = 200;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until_stalled(atomic_load(&fake.delivered) == 200);
+	usleep(100000);
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_until_stalled(atomic_load(&fake.cancels) == 1);
+	atomic_fetch_add(&clock_skew, 40);
+	usleep(200000);
+	ck_until(seen.cancelled == 1);
+	ck_assert_uint_eq(seen.messages, 201);
+	ck_assert_uint_eq(seen.losts, 0);
+	/* It does not fall due afterwards either. */
+	turn_for(200 * USEC_PER_MSEC);
+	ck_assert_uint_eq(seen.losts, 0);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 0);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_IDLE);
+}
+END_TEST
+
+/* The clock stands still only then. */
+START_TEST(silence_of_the_broker_is_noticed) {
+	fake.mute_on_cancel = true;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_until(atomic_load(&fake.cancels) == 1);
+	turn_for(100 * USEC_PER_MSEC);
+	ck_assert_uint_eq(seen.cancelled, 0);
+	atomic_fetch_add(&clock_skew, 40);
+	/* Wakes the thread, whose sleep the clock of the test does not shorten. */
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ck_until(seen.cancelled == 2);
+	ck_assert_uint_eq(seen.losts, 1);
 }
 END_TEST
 
@@ -432,6 +494,8 @@ int main(void) {
 	tcase_add_test(with, settlements_of_a_lost_epoch_come_back);
 	tcase_add_test(with, messages_under_way_come_before_cancelled);
 	tcase_add_test(with, wishes_may_follow_each_other_quickly);
+	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
+	tcase_add_test(with, silence_of_the_broker_is_noticed);
 	tcase_add_test(with, missing_queue_fails_alone_and_is_tried_again);
 	tcase_add_test(with, cancel_by_the_broker_leaves_messages_settleable);
 	tcase_add_test(with, protocol_violation_drops_the_connection);
