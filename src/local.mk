@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-libexecd_a_SOURCES += %D%/manager.c %D%/manager.h
+libexecd_a_SOURCES += %D%/manager.c %D%/manager.h %D%/manager_private.h %D%/manager_stop.c

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "manager.h"
+#include "manager_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,81 +8,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "broker/broker.h"
-#include "delivery/dispatcher.h"
-#include "delivery/queue.h"
-#include "handler/run.h"
 #include "service/status.h"
-#include "service/systemd.h"
-
-/* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection; the latter for a
- * broker that has not answered already, or when we were told to hurry. */
-#define CLOSE_TIMEOUT_USEC (5 * USEC_PER_SEC)
-#define HASTY_CLOSE_TIMEOUT_USEC (1 * USEC_PER_SEC)
-/* How often more time is asked for while stopping, and for how long. */
-#define EXTEND_INTERVAL_USEC (5 * USEC_PER_SEC)
-#define EXTEND_BY_USEC (20 * USEC_PER_SEC)
-
-enum manager_state {
-	MANAGER_RUNNING,  /* consuming */
-	MANAGER_DRAINING, /* takes nothing new, handlers may end in their own time */
-	MANAGER_KILLING,  /* drain_timeout is over or a second signal came: handlers are being stopped */
-	MANAGER_CLOSING,  /* no handler runs: the connections are being closed */
-};
-
-/* A connection and what is known of it. */
-struct uplink {
-	struct manager *manager; /* borrowed: the owner */
-	struct broker *broker;	 /* owned */
-	enum broker_state state;
-	char *reason; /* owned; why it is not up */
-	bool overdue; /* its thread makes no progress; logged */
-};
-
-struct manager {
-	struct config *config; /* a reference */
-	sd_event *event;       /* owned */
-	struct systemd *systemd;
-	struct executor *executor;
-	struct dispatcher dispatcher;
-	struct uplink *uplinks; /* one per broker of the configuration */
-	struct queue **queues; /* one per queue of the configuration */
-	enum manager_state state;
-	uint64_t drain_until_usec;
-	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
-	sd_event_source *extend_timer; /* owned; while stopping */
-	sd_event_source *close_timer;  /* owned; nothing runs, but a broker has not confirmed everything */
-	bool ready;
-};
-
-static const char *const manager_state_names[] = {
-	[MANAGER_RUNNING] = "running",
-	[MANAGER_DRAINING] = "draining",
-	[MANAGER_KILLING] = "stopping handlers",
-	[MANAGER_CLOSING] = "closing",
-};
-
-static void manager_set_state(struct manager *m, enum manager_state state) {
-	assert(state > m->state);
-	log_debug("%s -> %s", manager_state_names[m->state], manager_state_names[state]);
-	m->state = state;
-}
-
-static size_t manager_running(const struct manager *m) {
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->config->n_queues; i++) {
-		struct queue_view view;
-
-		queue_look(m->queues[i], &view);
-		n += view.running;
-	}
-	return n;
-}
 
 /* --- what systemd is told ---------------------------------------------------------------------------------------- */
 
@@ -165,146 +95,10 @@ static void manager_check_ready(struct manager *m) {
 	systemd_ready(m->systemd);
 }
 
-/* --- stopping ------------------------------------------------------------------------------------------------------ */
-
-/* Makes or moves a one-shot timer. Without it a stop would have no end, so a failure ends the loop. */
-static void manager_set_timer(struct manager *m, sd_event_source **source, uint64_t usec, sd_event_time_handler_t callback) {
-	int r;
-
-	if (*source) {
-		sd_event_source_set_time(*source, usec);
-		r = sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
-	} else {
-		r = sd_event_add_time(m->event, source, CLOCK_MONOTONIC, usec, USEC_PER_MSEC * 10, callback, m);
-	}
-	if (r < 0) {
-		log_error("cannot set a timer: %s", strerror(-r));
-		sd_event_exit(m->event, r);
-	}
-}
-
-static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata);
-
-static void manager_close(struct manager *m, uint64_t timeout_usec) {
-	manager_set_state(m, MANAGER_CLOSING);
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
-		/* One that is not connected has nothing to say goodbye to: at worst its thread is stuck in name resolution. */
-		int r = broker_stop(l->broker, l->state == BROKER_UP ? timeout_usec : HASTY_CLOSE_TIMEOUT_USEC);
-
-		if (r < 0)
-			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
-	}
-	/* The threads keep their own time; this is for one that cannot. */
-	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * timeout_usec), on_close_timer);
-}
-
-static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-	struct manager *m = userdata;
-
-	if (m->state != MANAGER_CLOSING) {
-		log_warning("a broker did not confirm in time that its queues are cancelled; closing its connection");
-		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
-		return 0;
-	}
-	log_warning("a broker thread did not stop in time and is left behind");
-	return sd_event_exit(m->event, 0);
-}
-
-/* Whether a broker has something to confirm for the queue. One that is not connected has not: its thread may be stuck in name
- * resolution or a login for long, and whatever it was told by us would be void. */
-static bool manager_awaits(const struct manager *m, size_t queue) {
-	const struct config_broker *broker = m->config->queues[queue].broker;
-	struct queue_view view;
-
-	queue_look(m->queues[queue], &view);
-	return view.state != QUEUE_STOPPED && m->uplinks[broker - m->config->brokers].state == BROKER_UP;
-}
-
-/* The next step of a stop, if it is due. */
-static void manager_check_stopped(struct manager *m) {
-	bool stopped = true;
-
-	if (m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
-		return;
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		stopped = stopped && !manager_awaits(m, i);
-	if (stopped)
-		manager_close(m, CLOSE_TIMEOUT_USEC);
-	else if (!m->close_timer)
-		manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), CLOSE_TIMEOUT_USEC), on_close_timer);
-}
-
-static void manager_stop_handlers(struct manager *m, const char *why) {
-	size_t running = manager_running(m);
-
-	if (running == 0) {
-		/* What a stop still waits for is a broker. */
-		log_warning("%s: no handler runs; closing the connections", why);
-		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
-		return;
-	}
-	manager_set_state(m, MANAGER_KILLING);
-	log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		queue_stop_handlers(m->queues[i], false);
-	manager_check_stopped(m);
-}
-
-static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-	struct manager *m = userdata;
-
-	if (m->state == MANAGER_DRAINING)
-		manager_stop_handlers(m, "drain_timeout is over");
-	return 0;
-}
-
-static int on_extend_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-	struct manager *m = userdata;
-
-	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
-	systemd_status_changed(m->systemd, true);
-	manager_set_timer(m, &m->extend_timer, clock_add_usec(clock_now_usec(), EXTEND_INTERVAL_USEC), on_extend_timer);
-	return 0;
-}
-
-static void manager_drain(struct manager *m) {
-	uint64_t now = clock_now_usec();
-	size_t running = manager_running(m);
-
-	manager_set_state(m, MANAGER_DRAINING);
-	m->drain_until_usec = clock_add_usec(now, m->config->drain_timeout_usec);
-	log_info("stopping: waiting for %zu running handler(s)", running);
-	systemd_stopping(m->systemd);
-	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
-	manager_set_timer(m, &m->extend_timer, clock_add_usec(now, EXTEND_INTERVAL_USEC), on_extend_timer);
-	if (m->drain_until_usec != USEC_INFINITY)
-		manager_set_timer(m, &m->drain_timer, m->drain_until_usec, on_drain_timer);
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		queue_stop(m->queues[i]);
-	manager_check_stopped(m);
-}
-
 /* --- events -------------------------------------------------------------------------------------------------------- */
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-	struct manager *m = userdata;
-
-	switch (m->state) {
-	case MANAGER_RUNNING:
-		manager_drain(m);
-		break;
-	case MANAGER_DRAINING:
-		manager_stop_handlers(m, "told to stop again");
-		break;
-	case MANAGER_KILLING:
-		log_warning("told to stop once more: killing the handlers that are left");
-		for (size_t i = 0; i < m->config->n_queues; i++)
-			queue_stop_handlers(m->queues[i], true);
-		break;
-	case MANAGER_CLOSING:
-		break;
-	}
+	manager_stop(userdata);
 	return 0;
 }
 
@@ -344,14 +138,6 @@ static void manager_broker_down(struct manager *m, struct uplink *l, const struc
 			queue_broker_down(m->queues[i], text);
 }
 
-static void manager_broker_stopped(struct manager *m) {
-	for (size_t i = 0; i < m->config->n_brokers; i++)
-		if (m->uplinks[i].state != BROKER_STOPPED)
-			return;
-	if (m->state == MANAGER_CLOSING)
-		sd_event_exit(m->event, 0);
-}
-
 static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
 	struct uplink *l = userdata;
 	struct manager *m = l->manager;
@@ -372,7 +158,7 @@ static void on_broker_state(struct broker *b, enum broker_state state, const str
 	case BROKER_STOPPED:
 		if (report->reason)
 			log_warning("broker=%s stopped: %s", config->name, report->reason);
-		manager_broker_stopped(m);
+		manager_check_closed(m);
 		break;
 	}
 	systemd_status_changed(m->systemd, false);

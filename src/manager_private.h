@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of the manager, shared by its two halves and nobody else: manager.c starts and runs, manager_stop.c stops. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "broker/broker.h"
+#include "config/config.h"
+#include "delivery/dispatcher.h"
+#include "delivery/queue.h"
+#include "handler/run.h"
+#include "service/systemd.h"
+
+enum manager_state {
+	MANAGER_RUNNING,  /* consuming */
+	MANAGER_DRAINING, /* takes nothing new, handlers may end in their own time */
+	MANAGER_KILLING,  /* drain_timeout is over or a second signal came: handlers are being stopped */
+	MANAGER_CLOSING,  /* no handler runs: the connections are being closed */
+};
+
+/* A connection and what is known of it. */
+struct uplink {
+	struct manager *manager; /* borrowed: the owner */
+	struct broker *broker;	 /* owned */
+	enum broker_state state;
+	char *reason; /* owned; why it is not up */
+	bool overdue; /* its thread makes no progress; logged */
+};
+
+struct manager {
+	struct config *config; /* a reference */
+	sd_event *event;       /* owned */
+	struct systemd *systemd;
+	struct executor *executor;
+	struct dispatcher dispatcher;
+	struct uplink *uplinks; /* one per broker of the configuration */
+	struct queue **queues; /* one per queue of the configuration */
+	enum manager_state state;
+	uint64_t drain_until_usec;
+	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
+	sd_event_source *extend_timer; /* owned; while stopping */
+	sd_event_source *close_timer;  /* owned; nothing runs, but a broker has not confirmed everything */
+	bool ready;
+	bool stopping_queues; /* manager_stop is telling them one by one: no step is due before the last one knows */
+};
+
+/* Told to stop: the first time handlers are let end, the second time they are stopped, the third time killed. */
+void manager_stop(struct manager *m);
+
+/* Takes the next step of a stop, if one is under way and the step is due. */
+void manager_check_stopped(struct manager *m);
+
+/* A connection has reached BROKER_STOPPED: ends the loop when it was the last one. */
+void manager_check_closed(struct manager *m);
