@@ -2,7 +2,7 @@
 #include "service/status.h"
 
 #include <inttypes.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -14,17 +14,24 @@ static const char *plural(uint64_t n) {
 	return n == 1 ? "" : "s";
 }
 
+/* What comes from outside was escaped where it came in; this only makes sure that a line of ours stays one, because what
+ * follows a newline is another order to systemd. */
+static void append_one_line(struct strbuf *b, const char *text, size_t max) {
+	size_t i;
+
+	for (i = 0; text[i] && i < max; i++)
+		strbuf_append_char(b, (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i]);
+	if (text[i])
+		strbuf_append_str(b, "...");
+}
+
 static void append_trouble(struct strbuf *b, const struct status_trouble *t) {
 	strbuf_append_str(b, "; ");
-	strbuf_append_escaped(b, t->name, strlen(t->name));
+	append_one_line(b, t->name, SIZE_MAX);
 	strbuf_printf(b, " %s", t->state);
 	if (t->reason) {
-		size_t len = strlen(t->reason);
-
 		strbuf_append_str(b, ": ");
-		strbuf_append_escaped(b, t->reason, len > STATUS_REASON_MAX ? STATUS_REASON_MAX : len);
-		if (len > STATUS_REASON_MAX)
-			strbuf_append_str(b, "...");
+		append_one_line(b, t->reason, STATUS_REASON_MAX);
 	}
 }
 
