@@ -87,7 +87,7 @@ static void handle_event(struct broker *b, const struct event *e) {
 	case EVENT_BROKER_STATE:
 		if (e->broker_state == BROKER_STOPPED)
 			report_stopped(b, NULL);
-		else if (!b->stopped)
+		else
 			b->callbacks.state(b, e->broker_state, &report, b->userdata);
 		break;
 	case EVENT_BLOCKED:
@@ -107,7 +107,9 @@ static void handle_event(struct broker *b, const struct event *e) {
 }
 
 static void handle_item(struct broker *b, struct mailbox_item *item) {
-	if (item->kind == ITEM_EVENT) {
+	if (b->stopped) {
+		link_item_free(item);
+	} else if (item->kind == ITEM_EVENT) {
 		struct event *e = CONTAINER_OF(item, struct event, item);
 
 		handle_event(b, e);

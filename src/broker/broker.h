@@ -7,7 +7,7 @@
  * through every reconnect. Each time its channel is opened it gets a new *epoch*, a number that never returns in the life of
  * the consumer; a message carries the epoch that delivered it and can only be settled while that epoch is current.
  *
- * After BROKER_STOPPED nothing of a consumer has an effect any more: its functions return -ENOTCONN. */
+ * After BROKER_STOPPED nothing of a consumer has an effect any more: its functions return -ENOTCONN, and no callback comes. */
 #pragma once
 
 #include <stdbool.h>

@@ -52,10 +52,17 @@ static struct {
 	unsigned unblocked;
 	char blocked_reason[64];
 	bool free_in_callback;
+	bool stop_in_callback;
+	unsigned after_stop; /* callbacks after BROKER_STOPPED */
 } seen;
+
+static void count_callback(void) {
+	seen.after_stop += seen.state == BROKER_STOPPED;
+}
 
 static void on_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
 	ck_assert_ptr_eq(userdata, &seen);
+	count_callback();
 	seen.state = state;
 	seen.states[state]++;
 	if (state == BROKER_WAITING) {
@@ -68,6 +75,7 @@ static void on_state(struct broker *b, enum broker_state state, const struct bro
 }
 
 static void on_blocked(struct broker *b, bool blocked, const char *reason, void *userdata) {
+	count_callback();
 	if (blocked) {
 		seen.blocked++;
 		(void)snprintf(seen.blocked_reason, sizeof(seen.blocked_reason), "%s", reason);
@@ -81,9 +89,17 @@ static void on_message(struct message *m, void *userdata) {
 	ck_assert_str_eq(m->body, "hello");
 	ck_assert_str_eq(m->routing_key.data, "work");
 	seen.held[seen.messages++] = m;
+	count_callback();
+	if (seen.stop_in_callback) {
+		/* The time is over while messages wait, and the thread has more to tell. */
+		if (seen.messages == 1)
+			ck_assert_int_eq(broker_stop(broker, 0), 0);
+		usleep(500);
+	}
 }
 
 static void on_consumer_state(enum consumer_state state, const struct broker_report *report, void *userdata) {
+	count_callback();
 	seen.consumer_state = state;
 	seen.consumer_states[state]++;
 	if (state == CONSUMER_FAILED)
@@ -91,16 +107,19 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 }
 
 static void on_lost(uint64_t epoch, void *userdata) {
+	count_callback();
 	seen.losts++;
 	seen.lost_epoch = epoch;
 }
 
 static void on_unsettled(struct message *m, void *userdata) {
+	count_callback();
 	seen.unsettled++;
 	message_free(m);
 }
 
 static void on_cancelled(void *userdata) {
+	count_callback();
 	seen.cancelled++;
 }
 
@@ -427,6 +446,21 @@ START_TEST(mute_broker_does_not_hold_up_a_stop) {
 }
 END_TEST
 
+START_TEST(stop_by_timeout_is_the_last_callback) {
+	fake.deliveries = 200;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until_stalled(atomic_load(&fake.delivered) == 200);
+	usleep(200000);
+	seen.stop_in_callback = true;
+	ck_until(seen.state == BROKER_STOPPED);
+	ck_assert_uint_lt(seen.messages, 200);
+	turn_for(200 * USEC_PER_MSEC);
+	ck_assert_uint_eq(seen.after_stop, 0);
+	ck_assert_uint_eq(seen.states[BROKER_STOPPED], 1);
+}
+END_TEST
+
 START_TEST(mute_broker_is_overdue_one_day) {
 	fake.mute = true;
 	start_broker(fake.port, "");
@@ -502,6 +536,7 @@ int main(void) {
 	tcase_add_test(with, blocked_is_reported);
 	tcase_add_test(with, refused_login_waits_for_the_longest_delay_and_keeps_the_secret);
 	tcase_add_test(with, mute_broker_does_not_hold_up_a_stop);
+	tcase_add_test(with, stop_by_timeout_is_the_last_callback);
 	tcase_add_test(with, mute_broker_is_overdue_one_day);
 	tcase_add_test(with, free_needs_no_stop);
 	tcase_add_test(with, there_is_a_consumer_for_each_queue_and_no_more);
