@@ -222,7 +222,7 @@ int broker_new(sd_event *event, struct config *config, const struct config_broke
 	b->consumers = calloc(b->max_consumers ? b->max_consumers : 1, sizeof(*b->consumers));
 	if (!b->consumers)
 		return -ENOMEM;
-	r = link_new(limit, &b->link);
+	r = link_new(limit, b->max_consumers, &b->link);
 	if (r == 0)
 		r = add_sources(b, event);
 	if (r == 0)
@@ -321,14 +321,20 @@ int broker_add_consumer(struct broker *b, const struct config_queue *queue, cons
 	return 0;
 }
 
+static int make_wish(struct consumer *c, unsigned prefetch) {
+	if (c->broker->stopped)
+		return -ENOTCONN;
+	link_wish(c->broker->link, c->id, prefetch);
+	return 0;
+}
+
 int consumer_consume(struct consumer *c, unsigned prefetch) {
 	assert(prefetch >= 1 && prefetch <= UINT16_MAX);
-	return post_command(c->broker,
-			    &(struct command){.type = COMMAND_CONSUME, .consumer = c->id, .prefetch = prefetch});
+	return make_wish(c, prefetch);
 }
 
 int consumer_cancel(struct consumer *c) {
-	return post_command(c->broker, &(struct command){.type = COMMAND_CANCEL, .consumer = c->id});
+	return make_wish(c, 0);
 }
 
 int consumer_settle(struct consumer *c, struct message *m, enum verdict verdict) {

@@ -79,10 +79,11 @@ int broker_add_consumer(struct broker *b, const struct config_queue *queue, cons
 			void *userdata, struct consumer **ret);
 
 /* Wants messages: declares or checks the topology, then consumes with this prefetch (1 to 65535), now and after each
- * reconnect. -ENOBUFS (see consumer_settle), -ENOMEM. Consuming already with another prefetch: cancel first. */
+ * reconnect. -ENOTCONN: after BROKER_STOPPED; nothing else can fail. Consuming already with another prefetch: cancel first. */
 int consumer_consume(struct consumer *c, unsigned prefetch);
 
-/* Wants no more messages. What was delivered can still be settled. Ends in the callback `cancelled`. -ENOBUFS, -ENOMEM. */
+/* Wants no more messages. What was delivered can still be settled. Ends in the callback `cancelled`. -ENOTCONN: after
+ * BROKER_STOPPED; nothing else can fail. */
 int consumer_cancel(struct consumer *c);
 
 /* Hands the message back to be settled with `verdict`, and takes ownership whatever it returns. Order is kept, also with

@@ -25,13 +25,14 @@ static struct link *link_free(struct link *l) {
 		mailbox_free(mailboxes[i]);
 	}
 	fd_close(l->fd);
+	free(l->wishes);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 	return NULL;
 }
 
-int link_new(size_t limit, struct link **ret) {
+int link_new(size_t limit, uint32_t max_consumers, struct link **ret) {
 	struct link *l = calloc(1, sizeof(*l));
 	pthread_condattr_t attr;
 	int r;
@@ -40,6 +41,8 @@ int link_new(size_t limit, struct link **ret) {
 		return -ENOMEM;
 	atomic_init(&l->refs, 1);
 	l->fd = -1;
+	l->wish.item.kind = ITEM_COMMAND;
+	l->wish.type = COMMAND_WISH;
 	l->stop.item.kind = ITEM_COMMAND;
 	l->stop.type = COMMAND_STOP;
 	pthread_mutex_init(&l->lock, NULL);
@@ -47,7 +50,8 @@ int link_new(size_t limit, struct link **ret) {
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	r = mailbox_new(limit, &l->to_thread);
+	l->wishes = calloc(max_consumers ? max_consumers : 1, sizeof(*l->wishes));
+	r = l->wishes ? mailbox_new(limit, &l->to_thread) : -ENOMEM;
 	if (r == 0)
 		r = mailbox_new(limit, &l->to_main);
 	if (r < 0) {
@@ -79,7 +83,7 @@ void link_item_free(struct mailbox_item *item) {
 	case ITEM_COMMAND: {
 		struct command *c = CONTAINER_OF(item, struct command, item);
 
-		if (c->type != COMMAND_STOP)
+		if (c->type == COMMAND_ADD)
 			free(c);
 		break;
 	}
@@ -87,6 +91,41 @@ void link_item_free(struct mailbox_item *item) {
 		free(CONTAINER_OF(item, struct event, item));
 		break;
 	}
+}
+
+void link_wish(struct link *l, uint32_t consumer, unsigned prefetch) {
+	struct wish *w = &l->wishes[consumer];
+
+	pthread_mutex_lock(&l->lock);
+	w->consume = prefetch > 0;
+	w->prefetch = prefetch;
+	w->cancels += prefetch == 0;
+	atomic_store(&w->made, true);
+	/* If the mailbox is full the thread has something to take out of it, and looks for wishes when it does. */
+	if (!l->wish_posted)
+		l->wish_posted = mailbox_post(l->to_thread, &l->wish.item) == 0;
+	pthread_mutex_unlock(&l->lock);
+}
+
+void link_wish_received(struct link *l) {
+	pthread_mutex_lock(&l->lock);
+	l->wish_posted = false;
+	pthread_mutex_unlock(&l->lock);
+}
+
+bool link_take_wish(struct link *l, uint32_t consumer, struct wish *ret) {
+	struct wish *w = &l->wishes[consumer];
+
+	if (!atomic_load(&w->made))
+		return false;
+	pthread_mutex_lock(&l->lock);
+	ret->cancels = w->cancels;
+	ret->consume = w->consume;
+	ret->prefetch = w->prefetch;
+	w->cancels = 0;
+	atomic_store(&w->made, false);
+	pthread_mutex_unlock(&l->lock);
+	return true;
 }
 
 int link_set_socket(struct link *l, int fd, bool logging_in) {

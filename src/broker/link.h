@@ -26,8 +26,7 @@ enum item_kind {
 
 enum command_type {
 	COMMAND_ADD,	 /* consumer, queue */
-	COMMAND_CONSUME, /* consumer, prefetch */
-	COMMAND_CANCEL,	 /* consumer */
+	COMMAND_WISH,	 /* a wish was made; the link's own, never freed */
 	COMMAND_STOP,	 /* deadline_usec; the link's own, never freed */
 };
 
@@ -35,7 +34,6 @@ struct command {
 	struct mailbox_item item;
 	enum command_type type;
 	uint32_t consumer;
-	unsigned prefetch;
 	const struct config_queue *queue; /* part of the configuration, to which the thread holds a reference */
 	uint64_t deadline_usec;
 };
@@ -60,6 +58,15 @@ struct event {
 	char reason[REASON_MAX]; /* "": none */
 };
 
+/* What the main thread wants of a consumer, so far as the thread has not taken it: that needs no memory and no room, and a later
+ * wish adds to an earlier one. */
+struct wish {
+	atomic_bool made;
+	unsigned cancels; /* consumer_cancel was called so many times */
+	bool consume;	  /* consumer_consume came last */
+	unsigned prefetch;
+};
+
 struct link {
 	atomic_uint refs;
 	struct mailbox *to_thread;
@@ -69,13 +76,16 @@ struct link {
 	struct command stop;	      /* the main thread's to post, once */
 	pthread_mutex_t lock;	      /* guards what follows */
 	pthread_cond_t changed;	      /* exited was set; CLOCK_MONOTONIC */
+	struct wish *wishes;	      /* owned; by consumer. `made` is read without the lock */
+	struct command wish;	      /* wakes the thread; in the mailbox while wish_posted */
+	bool wish_posted;
 	bool exited;		      /* the thread touches nothing but this link any more */
 	bool logging_in;	      /* the socket is connected, the login not complete */
 	int fd;			      /* owned: a duplicate of the socket, which the library may close at any time; or -1 */
 };
 
-/* With one reference and mailboxes for `limit` items each. -ENOMEM, -EMFILE. */
-int link_new(size_t limit, struct link **ret);
+/* With one reference, mailboxes for `limit` items each and wishes for max_consumers. -ENOMEM, -EMFILE. */
+int link_new(size_t limit, uint32_t max_consumers, struct link **ret);
 struct link *link_ref(struct link *l);
 /* The last one frees the items left in the mailboxes, too. NULL-safe, returns NULL. */
 struct link *link_unref(struct link *l);
@@ -83,6 +93,13 @@ DEFINE_CLEANUP(struct link *, link_unref);
 
 /* Frees one item of either mailbox. */
 void link_item_free(struct mailbox_item *item);
+
+/* The main thread: makes a wish; prefetch 0: cancel. Cannot fail. */
+void link_wish(struct link *l, uint32_t consumer, unsigned prefetch);
+/* The thread: COMMAND_WISH has come out of the mailbox. Wishes are to be taken after this, too. */
+void link_wish_received(struct link *l);
+/* The thread: takes what was wished of the consumer; false if nothing was. */
+bool link_take_wish(struct link *l, uint32_t consumer, struct wish *ret);
 
 /* The thread: publishes its socket (-1: none any more) by a duplicate. -errno of fcntl(2). */
 int link_set_socket(struct link *l, int fd, bool logging_in);

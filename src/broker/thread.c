@@ -83,9 +83,8 @@ static void report_blocked(struct thread *t, bool blocked, const amqp_bytes_t *r
 }
 
 /* Carries out one command, and frees it. */
-static int run_command(struct thread *t, struct command *command, uint64_t now) {
+static void run_command(struct thread *t, struct command *command) {
 	struct channel *c = &t->channels[command->consumer];
-	int r = 0;
 
 	switch (command->type) {
 	case COMMAND_ADD:
@@ -93,11 +92,8 @@ static int run_command(struct thread *t, struct command *command, uint64_t now) 
 			     t->config->max_message_size);
 		t->n_channels = command->consumer + 1;
 		break;
-	case COMMAND_CONSUME:
-		r = channel_consume(c, command->prefetch, now);
-		break;
-	case COMMAND_CANCEL:
-		r = channel_cancel(c, now);
+	case COMMAND_WISH:
+		link_wish_received(t->link);
 		break;
 	case COMMAND_STOP:
 		t->stopping = true;
@@ -105,31 +101,55 @@ static int run_command(struct thread *t, struct command *command, uint64_t now) 
 		break;
 	}
 	link_item_free(&command->item);
-	return r;
+}
+
+/* Fulfils what was wished; a consume before the last cancel is past. The first failure is returned, after all. */
+static int run_wishes(struct thread *t, uint64_t now) {
+	int result = 0;
+
+	for (uint32_t i = 0; i < t->n_channels; i++) {
+		struct wish w;
+
+		if (!link_take_wish(t->link, i, &w))
+			continue;
+		for (; w.cancels > 0; w.cancels--) {
+			int r = channel_cancel(&t->channels[i], now);
+
+			result = result < 0 ? result : r;
+		}
+		if (w.consume) {
+			int r = channel_consume(&t->channels[i], w.prefetch, now);
+
+			result = result < 0 ? result : r;
+		}
+	}
+	return result;
 }
 
 /* Carries out everything that was posted. The first failure is returned, after all of it: nothing may be lost. */
 static int run_commands(struct thread *t) {
 	struct mailbox_item *item = mailbox_take(t->link->to_thread);
 	uint64_t now = clock_now_usec();
-	int result = 0;
+	/* Before what was posted: a cancel is ahead of every message that was settled after it. */
+	int result = run_wishes(t, now);
+	int r;
 
 	while (item) {
 		struct mailbox_item *next = item->next;
-		int r;
 
 		if (item->kind == ITEM_SETTLE) {
 			struct message *m = CONTAINER_OF(item, struct message, item);
 
 			r = channel_settle(&t->channels[m->consumer], m);
+			result = result < 0 ? result : r;
 		} else {
-			r = run_command(t, CONTAINER_OF(item, struct command, item), now);
+			run_command(t, CONTAINER_OF(item, struct command, item));
 		}
-		if (r < 0 && result == 0)
-			result = r;
 		item = next;
 	}
-	return result;
+	/* And after it: those of consumers that were only now added, and those made since COMMAND_WISH was taken out. */
+	r = run_wishes(t, now);
+	return result < 0 ? result : r;
 }
 
 /* Frames of the connection as a whole. */

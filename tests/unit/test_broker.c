@@ -347,6 +347,27 @@ START_TEST(silence_of_the_broker_is_noticed) {
 }
 END_TEST
 
+/* The thread waits for the login, and takes nothing out of its mailbox. */
+START_TEST(wishes_are_not_lost_while_the_thread_is_stuck) {
+	fake.mute = true;
+	start_broker(fake.port, "");
+	start_consumer();
+	ck_until(atomic_load(&fake.connections) == 1);
+	turn_for(100 * USEC_PER_MSEC);
+	for (int i = 0; i < 200; i++) {
+		if (i % 20 == 0)
+			ck_assert_int_eq(consumer_cancel(consumer), 0);
+		ck_assert_int_eq(consumer_consume(consumer, 3), 0);
+	}
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	(void)shutdown(atomic_load(&fake.client_fd), SHUT_RDWR);
+	ck_until(seen.cancelled >= 11);
+	turn_for(100 * USEC_PER_MSEC);
+	ck_assert_uint_eq(seen.cancelled, 11);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_IDLE);
+}
+END_TEST
+
 START_TEST(cancel_needs_no_connection) {
 	start_broker(1, "");
 	start_consumer();
@@ -528,6 +549,7 @@ int main(void) {
 	tcase_add_test(with, settlements_of_a_lost_epoch_come_back);
 	tcase_add_test(with, messages_under_way_come_before_cancelled);
 	tcase_add_test(with, wishes_may_follow_each_other_quickly);
+	tcase_add_test(with, wishes_are_not_lost_while_the_thread_is_stuck);
 	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
 	tcase_add_test(with, silence_of_the_broker_is_noticed);
 	tcase_add_test(with, missing_queue_fails_alone_and_is_tried_again);

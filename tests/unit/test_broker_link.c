@@ -14,7 +14,7 @@
 static struct link *link_with(size_t limit) {
 	struct link *l;
 
-	ck_assert_int_eq(link_new(limit, &l), 0);
+	ck_assert_int_eq(link_new(limit, 2, &l), 0);
 	return l;
 }
 
@@ -79,11 +79,12 @@ START_TEST(what_is_left_is_freed) {
 	ck_assert_int_eq(message_new(&unsettled), 0);
 	ck_assert_int_eq(message_new(&waiting), 0);
 	command->item.kind = ITEM_COMMAND;
-	command->type = COMMAND_CANCEL;
+	command->type = COMMAND_ADD;
 	settle->item.kind = ITEM_SETTLE;
 	ck_assert_int_eq(mailbox_post(l->to_thread, &command->item), 0);
 	ck_assert_int_eq(mailbox_post(l->to_thread, &settle->item), 0);
 	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), 0);
+	link_wish(l, 0, 1);
 	outbox_post_message(&o, unsettled, ITEM_UNSETTLED);
 	for (int i = 0; i < 7; i++)
 		post_lost(&o, 1);
@@ -95,6 +96,43 @@ START_TEST(what_is_left_is_freed) {
 	ck_assert_ptr_null(link_unref(l));
 	ck_assert_ptr_null(link_unref(l));
 	ck_assert_ptr_null(link_unref(NULL));
+}
+END_TEST
+
+START_TEST(wishes_need_no_room) {
+	struct link *l = link_with(1);
+	struct mailbox_item *item;
+	struct wish w;
+
+	ck_assert(!link_take_wish(l, 1, &w));
+	for (int i = 0; i < 3; i++) {
+		link_wish(l, 1, 7);
+		link_wish(l, 1, 0);
+	}
+	/* One item wakes the thread for all of them, and has taken up the only place. */
+	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), -ENOBUFS);
+	item = mailbox_take(l->to_thread);
+	ck_assert_ptr_eq(item, &l->wish.item);
+	ck_assert_ptr_null(item->next);
+	link_wish(l, 1, 5);
+	ck_assert_ptr_null(mailbox_take(l->to_thread));
+	link_wish_received(l);
+	ck_assert(!link_take_wish(l, 0, &w));
+	ck_assert(link_take_wish(l, 1, &w));
+	ck_assert_uint_eq(w.cancels, 3);
+	ck_assert(w.consume);
+	ck_assert_uint_eq(w.prefetch, 5);
+	ck_assert(!link_take_wish(l, 1, &w));
+	/* Full of something else: the wish is there all the same, and the next one is announced again. */
+	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), 0);
+	link_wish(l, 0, 0);
+	ck_assert_ptr_eq(mailbox_take(l->to_thread), &l->stop.item);
+	ck_assert(link_take_wish(l, 0, &w));
+	ck_assert_uint_eq(w.cancels, 1);
+	ck_assert(!w.consume);
+	link_wish(l, 0, 1);
+	ck_assert_ptr_eq(mailbox_take(l->to_thread), &l->wish.item);
+	link_unref(l);
 }
 END_TEST
 
@@ -167,6 +205,7 @@ int main(void) {
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, full_mailbox_loses_nothing_and_keeps_order);
 	tcase_add_test(t, what_is_left_is_freed);
+	tcase_add_test(t, wishes_need_no_room);
 	tcase_add_test(t, shutdown_reaches_the_socket_even_when_its_owner_has_closed_it);
 	tcase_add_test(t, complete_login_is_not_cut);
 	tcase_add_test(t, exit_of_the_thread_is_waited_for);
