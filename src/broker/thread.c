@@ -317,10 +317,13 @@ static int wake(void *userdata) {
 /* Until the time of the next attempt. */
 static void wait_before_retry(struct thread *t) {
 	uint64_t now = clock_now_usec();
+	struct backoff longest;
+	uint64_t delay, until;
+
 	/* Another try with the same wrong password helps nobody, and fills the broker's log. */
-	uint64_t delay =
-		t->connection.login_refused ? t->backoff.max_usec : backoff_next_usec(&t->backoff, random_u32());
-	uint64_t until = now + delay;
+	backoff_init(&longest, t->backoff.max_usec, t->backoff.max_usec);
+	delay = backoff_next_usec(t->connection.login_refused ? &longest : &t->backoff, random_u32());
+	until = now + delay;
 
 	report(t, BROKER_WAITING, t->connection.reason, delay);
 	while (wake(t) == 0 && (now = clock_now_usec()) < until) {
