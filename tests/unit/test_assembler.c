@@ -216,13 +216,16 @@ END_TEST
 
 /* No memory file, and a size that no heap has: nothing is reserved, everything dropped. */
 START_TEST(body_without_room_is_dropped_from_the_start) {
-	const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+	struct rlimit before, none;
 	struct message *m = NULL;
 	struct assembler a;
 
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	assembler_init(&a, UINT64_MAX);
 	start(&a, 1, UINT64_MAX);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	ck_assert_int_eq(a.message->body_state, BODY_UNSTORABLE);
 	ck_assert_int_eq(a.message->body_error, ENOMEM);
 	ck_assert_uint_eq(a.message->body_size, UINT64_MAX);
