@@ -164,6 +164,8 @@ static void on_run_ended(struct run *r, const struct run_result *result, void *u
 	struct queue *q = d->queue;
 	struct run_result copy = *result; /* the run may own the original */
 
+	if (copy.incomplete)
+		report_incomplete(q->config->name, d->message, run_pid(r));
 	d->run = run_free(r);
 	q->n_running--;
 	dispatcher_release(q->dispatcher);

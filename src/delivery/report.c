@@ -56,3 +56,19 @@ void report_omissions(const char *queue, const struct message *m, const char *om
 	if (!b.failed)
 		log_write(LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
 }
+
+void report_incomplete(const char *queue, const struct message *m, int pid) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	struct record r = {0};
+	char pid_text[16];
+
+	record_identify(&(struct record_input){.queue = queue, .message = m}, &r);
+	snprintf(pid_text, sizeof(pid_text), "%d", pid);
+	r.fields[r.n_fields++] = (struct log_field){"HANDLER_PID", pid_text, strlen(pid_text)};
+	strbuf_append_str(&b, "unstopped queue=");
+	strbuf_append_value(&b, queue, strlen(queue));
+	strbuf_printf(&b, " tag=%" PRIu64 " pid=%d what the handler started may live on: not every process could be found or killed",
+		      m->delivery_tag, pid);
+	if (!b.failed)
+		log_write(LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
+}

@@ -11,5 +11,8 @@ void report_message(const struct record_input *in);
  * line or the run's output was cut here. */
 void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut);
 
+/* Logs that something may live on of a handler that was stopped (run_result.incomplete). */
+void report_incomplete(const char *queue, const struct message *m, int pid);
+
 /* Logs what of a message could not be put into its handler's environment; nothing if `omissions` is NULL. */
 void report_omissions(const char *queue, const struct message *m, const char *omissions);

@@ -232,6 +232,7 @@ int executor_new(sd_event *event, struct executor **ret) {
 	if (!e)
 		return -ENOMEM;
 	e->epoll_fd = -1;
+	e->proc = TREE_SOURCE_INIT;
 	e->armed_usec = USEC_INFINITY;
 	e->event = sd_event_ref(event);
 	list_init(&e->runs);
@@ -245,6 +246,7 @@ int executor_new(sd_event *event, struct executor **ret) {
 	/* Orphans of handlers become our children instead of init's: so that they can be found, and reaped. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return -errno;
+	tree_source_fill(&e->proc);
 	*ret = TAKE(e);
 	return 0;
 }
@@ -258,6 +260,7 @@ struct executor *executor_free(struct executor *e) {
 	sd_event_source_disable_unref(e->output_source);
 	sd_event_source_disable_unref(e->child_source);
 	fd_close(e->epoll_fd);
+	tree_source_close(&e->proc);
 	sd_event_unref(e->event);
 	environment_clear(&e->environment);
 	free(e->home);

@@ -12,6 +12,7 @@
 #include "handler/environment.h"
 #include "handler/output.h"
 #include "handler/run.h"
+#include "handler/tree.h"
 
 enum run_state {
 	RUN_STATE_NEW,         /* no process yet */
@@ -44,6 +45,7 @@ struct run {
 	enum run_end end; /* why it ends, as far as it is known */
 	bool targeted;    /* kill.c is at work on it */
 	bool swept;       /* it has ended while it was being stopped, and what it left behind was killed */
+	bool incomplete;  /* see struct run_result */
 	bool in_line;     /* the line callback is being called */
 	pid_t pid;
 	int wait_status; /* REAPED, ENDED: from wait(2) */
@@ -78,7 +80,8 @@ struct executor {
 	struct list reaped;                    /* struct run.step: its end has to be told */
 	struct run *buckets[EXECUTOR_BUCKETS]; /* the same as runs, by pid */
 	unsigned n_stopping;                   /* of these: run_is_stopping */
-	uint64_t armed_usec;                   /* when timer_source fires; USEC_INFINITY: it does not */
+	struct tree_source proc;
+	uint64_t armed_usec; /* when timer_source fires; USEC_INFINITY: it does not */
 	char *home;
 	char *user;
 	struct environment environment; /* of the run that is being started; kept for its memory */

@@ -269,6 +269,7 @@ void run_finish(struct run *r) {
 		.status = signaled ? WTERMSIG(r->wait_status) : WEXITSTATUS(r->wait_status),
 		.signaled = signaled,
 		.dumped = signaled && WCOREDUMP(r->wait_status),
+		.incomplete = r->incomplete,
 		.duration_usec = r->ended_usec - r->started_usec,
 		.output_bytes = r->output.bytes,
 		.output_dropped = r->output.dropped,

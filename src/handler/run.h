@@ -27,6 +27,10 @@ struct run_result {
 	int status;    /* exit status, or signal number if `signaled` */
 	bool signaled; /* the process was killed by a signal */
 	bool dumped;   /* and left a core */
+	/* TIMEOUT, STOPPED: processes that descend from the handler may live on, because not all of them could be found (/proc
+	 * cannot be read: no memory, no descriptors; or they multiply faster than they can be stopped) or signalled (they run as
+	 * another user). What is in the handler's process group was sent SIGKILL all the same. */
+	bool incomplete;
 	uint64_t duration_usec; /* from spawning to reaping */
 	uint64_t output_bytes;	/* written to stdout and stderr together, as far as it was read */
 	uint64_t output_dropped; /* of these, not passed on because of RUN_LINE_MAX or RUN_OUTPUT_MAX */

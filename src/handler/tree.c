@@ -22,8 +22,35 @@
 #define SYS_pidfd_open 434
 #endif
 
-/* Reads /proc/PID/stat, relative to an open /proc. False if the process is gone or what is read makes no sense. */
-static bool read_process(int proc, const char *pid, struct tree_process *ret) {
+void tree_source_fill(struct tree_source *s) {
+	if (!s->proc)
+		s->proc = opendir("/proc");
+	if (!s->proc)
+		return;
+	/* Files of their own, no duplicates: those would not help when the whole system is out of them (ENFILE). */
+	for (int i = 0; i < TREE_RESERVE; i++)
+		if (s->reserve[i] < 0)
+			s->reserve[i] = openat(dirfd(s->proc), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void tree_source_drain(struct tree_source *s) {
+	for (int i = 0; i < TREE_RESERVE; i++)
+		s->reserve[i] = fd_close(s->reserve[i]);
+	if (!s->proc)
+		s->proc = opendir("/proc");
+}
+
+void tree_source_close(struct tree_source *s) {
+	for (int i = 0; i < TREE_RESERVE; i++)
+		fd_close(s->reserve[i]);
+	if (s->proc)
+		closedir(s->proc);
+	*s = TREE_SOURCE_INIT;
+}
+
+/* Reads /proc/PID/stat, relative to an open /proc. -ESRCH if the process is gone, is hidden from us (hidepid) or what
+ * is read makes no sense; another -errno if it may be there all the same. */
+static int read_process(int proc, const char *pid, struct tree_process *ret) {
 	struct tree_process p = {0};
 	char path[32], text[1024];
 	CLEANUP(fd_close) int fd = -1;
@@ -33,23 +60,23 @@ static bool read_process(int proc, const char *pid, struct tree_process *ret) {
 	(void)snprintf(path, sizeof(path), "%.20s/stat", pid);
 	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -ESRCH;
 	n = read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
-		return false;
+		return n < 0 && errno == ENOMEM ? -errno : -ESRCH;
 	text[n] = '\0';
 	/* The name may hold anything, parentheses and newlines too, but is at most 64 bytes, and no field after it has
 	 * any. */
 	after_name = strrchr(text, ')');
 	if (!after_name)
-		return false;
+		return -ESRCH;
 	p.pid = (pid_t)strtol(pid, NULL, 10);
 	/* state, parent, group, session; fields 7 to 21 (proc(5)); start time */
 	if (sscanf(after_name + 1, " %*c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
 		   &p.parent, &p.group, &p.session, &p.start) != 4)
-		return false;
+		return -ESRCH;
 	*ret = p;
-	return true;
+	return 0;
 }
 
 static int compare_pids(const void *a, const void *b) {
@@ -61,8 +88,11 @@ static int compare_pids(const void *a, const void *b) {
 static int read_all(DIR *dir, struct tree *t) {
 	size_t allocated = 0;
 	struct dirent *entry;
+	int r;
 
-	while ((entry = readdir(dir))) {
+	rewinddir(dir);
+	/* readdir(3) tells the end from an error by errno only. */
+	while (errno = 0, (entry = readdir(dir))) {
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
 		if (t->n == allocated) {
@@ -74,21 +104,19 @@ static int read_all(DIR *dir, struct tree *t) {
 			t->processes = grown;
 			allocated = more;
 		}
-		if (read_process(dirfd(dir), entry->d_name, t->processes + t->n))
+		r = read_process(dirfd(dir), entry->d_name, t->processes + t->n);
+		if (r == 0)
 			t->n++;
+		else if (r != -ESRCH)
+			return r;
 	}
-	return 0;
+	return -errno;
 }
 
-int tree_read(struct tree *ret) {
+int tree_read(const struct tree_source *s, struct tree *ret) {
 	CLEANUP(tree_clear) struct tree t = {0};
-	DIR *dir = opendir("/proc");
-	int r;
+	int r = s->proc ? read_all(s->proc, &t) : -ENOENT;
 
-	if (!dir)
-		return -errno;
-	r = read_all(dir, &t);
-	closedir(dir);
 	if (r < 0)
 		return r;
 	/* The kernel lists by ascending number, which makes this cheap; nothing promises it. */
@@ -136,20 +164,24 @@ void tree_own(struct tree *t, void *(*owner_of)(pid_t leader, void *userdata), v
 	} while (changed);
 }
 
-int tree_signal(pid_t pid, uint64_t start, int signal) {
+int tree_signal(const struct tree_source *s, pid_t pid, uint64_t start, int signal) {
 	CLEANUP(fd_close) int fd = -1;
-	CLEANUP(fd_close) int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct tree_process now;
 	char name[16];
+	int r;
 
-	if (proc < 0)
-		return -errno;
-	/* Opened before looking: then what is looked at cannot be replaced before the signal arrives. */
+	if (!s->proc)
+		return -ENOENT;
+	/* Opened before looking: then what is looked at cannot be replaced before the signal arrives. Without (an old
+	 * kernel, no descriptor) the moment in between is taken for too short. */
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (fd < 0 && errno != ENOSYS)
-		return -errno;
+	if (fd < 0 && errno == ESRCH)
+		return -ESRCH;
 	(void)snprintf(name, sizeof(name), "%d", (int)pid);
-	if (!read_process(proc, name, &now) || now.start != start)
+	r = read_process(dirfd(s->proc), name, &now);
+	if (r < 0)
+		return r;
+	if (now.start != start)
 		return -ESRCH;
 	if (fd < 0)
 		return kill(pid, signal) < 0 ? -errno : 0;

@@ -771,6 +771,92 @@ START_TEST(many_stopped_at_once) {
 }
 END_TEST
 
+/* Without descriptors. */
+
+/* Lowers the limit and opens what it allows. */
+static size_t hoard_descriptors(rlim_t limit, int *hoard, struct rlimit *ret_before) {
+	size_t n = 0;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, ret_before), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){limit, ret_before->rlim_max}), 0);
+	while ((hoard[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+		n++;
+	ck_assert_int_eq(errno, EMFILE);
+	return n;
+}
+
+static void give_descriptors_back(int *hoard, size_t n, const struct rlimit *before) {
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, before), 0);
+	while (n > 0)
+		fd_close(hoard[--n]);
+}
+
+/* What is reserved has to do. */
+START_TEST(trees_are_killed_without_a_free_descriptor) {
+	int hoard[65], before = count_descriptors();
+	struct rlimit limit;
+
+	for (int i = 0; i < 2; i++) {
+		struct witness w = {0};
+		size_t n;
+
+		ck_assert_int_eq(start(&w, i ? TREE "wait" : "trap '' TERM; " TREE "while :; do wait; done"), 0);
+		wait_for_lines(&w, 3);
+		n = hoard_descriptors(64, hoard, &limit);
+		if (i)
+			run_stop(w.run);
+		else
+			run_kill(w.run);
+		wait_for_end(&w);
+		give_descriptors_back(hoard, n, &limit);
+		ended_as(&w, RUN_STOPPED, true, i ? SIGTERM : SIGKILL);
+		ck_assert(!w.result.incomplete);
+		for (size_t line = 0; line < 3; line++)
+			expect_gone(pid_in_line(&w, line));
+		run_free(w.run);
+		strbuf_free(&w.lines);
+		ck_assert_int_eq(count_descriptors(), before);
+	}
+}
+END_TEST
+
+/* One in the handler's group, then one in a session of its own. */
+#define PAIR "sleep 62 & echo $!; setsid sh -c 'echo $$; exec sleep 61' & wait"
+
+/* The group is killed at least, and the rest is told. The next one is not worse off. */
+START_TEST(what_cannot_be_looked_for_is_told) {
+	int hoard[1], before = count_descriptors();
+	struct rlimit limit;
+	pid_t escaped;
+
+	ck_assert_int_eq(start(&witness, PAIR), 0);
+	wait_for_lines(&witness, 2);
+	/* Not even the reserve can be used under such a limit. */
+	ck_assert_uint_eq(hoard_descriptors(0, hoard, &limit), 0);
+	run_kill(witness.run);
+	wait_for_end(&witness);
+	give_descriptors_back(hoard, 0, &limit);
+	ended_as(&witness, RUN_STOPPED, true, SIGKILL);
+	ck_assert(witness.result.incomplete);
+	expect_gone(pid_in_line(&witness, 0));
+	escaped = pid_in_line(&witness, 1);
+	ck_assert(is_alive(escaped));
+	ck_assert_int_eq(kill(escaped, SIGKILL), 0);
+	expect_gone(escaped);
+	witness.run = run_free(witness.run);
+	strbuf_free(&witness.lines);
+	witness = (struct witness){0};
+	ck_assert_int_eq(start(&witness, PAIR), 0);
+	wait_for_lines(&witness, 2);
+	run_kill(witness.run);
+	wait_for_end(&witness);
+	ck_assert(!witness.result.incomplete);
+	expect_gone(pid_in_line(&witness, 0));
+	expect_gone(pid_in_line(&witness, 1));
+	ck_assert_int_eq(count_descriptors(), before);
+}
+END_TEST
+
 /* Failures to start. */
 
 START_TEST(what_cannot_be_executed) {
@@ -889,6 +975,7 @@ int main(void) {
 	    timeout_takes_the_tree_with_it, many_that_end_while_they_are_stopped,
 	    kill_after_grace_takes_the_tree_with_it, children_born_in_the_grace_go_too, stop_ends_the_run_and_its_tree,
 	    kill_ends_the_run_and_its_tree_at_once, free_kills_and_forgets, many_stopped_at_once);
+	ADD(s, "descriptors", trees_are_killed_without_a_free_descriptor, what_cannot_be_looked_for_is_told);
 	ADD(s, "failures", what_cannot_be_executed, no_descriptors_left, standard_descriptors_may_be_closed,
 	    sigchld_must_be_blocked);
 	runner = srunner_create(s);
