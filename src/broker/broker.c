@@ -187,6 +187,9 @@ static int add_sources(struct broker *b, sd_event *event) {
 		r = sd_event_add_defer(event, &b->more, on_more, b);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(b->more, SD_EVENT_OFF);
+	/* A deferred source counts as pending since it was made, and would go before everything else of its priority. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(b->more, SD_EVENT_PRIORITY_NORMAL + 1);
 	return r < 0 ? r : 0;
 }
 
