@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#include "handler/siphash.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HEADER_PREFIX "AMQP_HEADER_"
@@ -27,18 +30,17 @@ static void environment_reset(struct environment *env) {
 		environment_clear(env);
 	strbuf_reset(&env->text);
 	strbuf_reset(&env->omitted);
-	env->n = env->n_omitted = env->n_fixed = env->message_size = 0;
+	env->n = env->n_omitted = env->n_fixed = env->n_headers = env->message_size = 0;
 	if (env->slots)
 		memset(env->slots, 0, env->n_slots * sizeof(*env->slots));
+	/* The sender chooses names. Early at boot there may be no randomness yet: then the next message tries again. */
+	if (!env->has_key)
+		env->has_key = getrandom(env->key, sizeof(env->key), GRND_NONBLOCK) == sizeof(env->key);
 }
 
 /* The name ends before '='. */
-static uint32_t hash_name(const char *s) {
-	uint32_t h = 2166136261u; /* FNV-1a */
-
-	for (; *s != '='; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
-	return h;
+static uint64_t hash_name(const struct environment *env, const char *s) {
+	return siphash(env->key, s, strcspn(s, "="));
 }
 
 /* Compares "NAME=..." with "NAME=..." up to the '='. */
@@ -50,7 +52,7 @@ static bool same_name(const char *a, const char *b) {
 
 /* The slot of the variable with that name, or the free one where it belongs. There is always a free one. */
 static uint32_t *find_slot(struct environment *env, const char *string) {
-	size_t i = hash_name(string) & (env->n_slots - 1);
+	size_t i = hash_name(env, string) & (env->n_slots - 1);
 
 	while (env->slots[i] && !same_name(env->text.data + env->offsets[env->slots[i] - 1], string))
 		i = (i + 1) & (env->n_slots - 1);
@@ -277,6 +279,10 @@ static int add_header(struct environment *env, const struct field *header) {
 		omit(env, "header", "", 0, "it has no name");
 		return 0;
 	}
+	if (env->n_headers == ENVIRONMENT_HEADERS_MAX) {
+		omit(env, "header", header->name.data, header->name.len, "the message has too many headers");
+		return 0;
+	}
 	append_header_name(&env->text, &header->name);
 	value = env->text.len;
 	r = field_format(header, &env->text);
@@ -289,6 +295,7 @@ static int add_header(struct environment *env, const struct field *header) {
 		return 0;
 	}
 	env->message_size += env->text.len - start + 1 + sizeof(char *);
+	env->n_headers++;
 	return commit(env, start);
 }
 

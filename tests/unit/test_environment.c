@@ -271,7 +271,7 @@ END_TEST
 START_TEST(many_headers_and_a_bounded_report) {
 	char name[16];
 
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < ENVIRONMENT_HEADERS_MAX - 1; i++) {
 		(void)snprintf(name, sizeof(name), "h%d", i);
 		add_str(name, "v");
 	}
@@ -285,7 +285,63 @@ START_TEST(many_headers_and_a_bounded_report) {
 	for (const char *s = strbuf_str(&env.omitted); *s; s++)
 		ck_assert_int_ge(*s, ' ');
 	ck_assert_str_eq(get("AMQP_HEADER_H0"), "v");
-	ck_assert_str_eq(get("AMQP_HEADER_H9999"), "v");
+	ck_assert_str_eq(get("AMQP_HEADER_H998"), "v");
+	ck_assert_uint_eq(env.n, 11 + ENVIRONMENT_HEADERS_MAX);
+}
+END_TEST
+
+static void add_numbered(const char *prefix, int n) {
+	char name[32];
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof(name), "%s%d", prefix, i);
+		add_str(name, "v");
+	}
+}
+
+START_TEST(so_many_headers_and_no_more) {
+	char *settings[] = {(char *)"AMQP_HEADER_H7=default", NULL};
+
+	queue.handler.environment = settings;
+	add_str("h0", "first");
+	add_numbered("h", ENVIRONMENT_HEADERS_MAX); /* the first of them is left out for its name and does not count */
+	build();
+	ck_assert_uint_eq(env.n, 11 + ENVIRONMENT_HEADERS_MAX);
+	ck_assert_uint_eq(env.n_omitted, 1);
+	ck_assert_str_eq(get("AMQP_HEADER_H0"), "first");
+	ck_assert_str_eq(get("AMQP_HEADER_H7"), "v"); /* replaces one, and counts */
+	ck_assert_str_eq(get("AMQP_HEADER_H999"), "v");
+	add_str("one", "too many");
+	add_str("", "nameless");
+	add_str("two", "too many");
+	build();
+	ck_assert_uint_eq(env.n, 11 + ENVIRONMENT_HEADERS_MAX);
+	ck_assert_uint_eq(env.n_omitted, 4);
+	ck_assert_ptr_null(get("AMQP_HEADER_ONE"));
+	ck_assert_str_eq(strbuf_str(&env.omitted),
+			 "header h0: another header has the same variable; header one: the message has too many "
+			 "headers; header \"\": it has no name; header two: the message has too many headers");
+	table_clear(&message->properties.headers);
+	add_str("two", "alone");
+	build();
+	ck_assert_str_eq(get("AMQP_HEADER_TWO"), "alone");
+	ck_assert_uint_eq(env.n_omitted, 0);
+}
+END_TEST
+
+/* Where names end up in the table is nothing that a sender can know: it differs from one table to the next. */
+START_TEST(names_are_hashed_with_a_secret) {
+	struct environment other = ENVIRONMENT_INIT;
+
+	add_numbered("h", 300);
+	build();
+	ck_assert_int_eq(environment_build(&other, "/home/u", "u", &queue, message, 3, ENVIRONMENT_MESSAGE_MAX), 0);
+	ck_assert_uint_eq(other.n, env.n);
+	for (size_t i = 0; i < env.n; i++)
+		ck_assert_str_eq(env.vector[i], other.vector[i]);
+	ck_assert_uint_eq(other.n_slots, env.n_slots);
+	ck_assert_int_ne(memcmp(env.slots, other.slots, env.n_slots * sizeof(*env.slots)), 0);
+	environment_clear(&other);
 }
 END_TEST
 
@@ -322,6 +378,8 @@ int main(void) {
 	tcase_add_test(t, longest_string);
 	tcase_add_test(t, all_headers_together_are_capped);
 	tcase_add_test(t, many_headers_and_a_bounded_report);
+	tcase_add_test(t, so_many_headers_and_no_more);
+	tcase_add_test(t, names_are_hashed_with_a_secret);
 	tcase_add_test(t, can_be_used_again);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);
