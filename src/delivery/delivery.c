@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 static const char *const delivery_state_names[] = {
 	[DELIVERY_WAITING] = "waiting",
@@ -29,9 +30,22 @@ struct delivery *delivery_free(struct delivery *d) {
 		list_remove(&d->node);
 		d->run = run_free(d->run);
 		message_free(d->message);
+		free(d->complaint);
 		free(d);
 	}
 	return NULL;
+}
+
+void delivery_set_complaint(struct delivery *d, const char *text, size_t len) {
+	char *copy;
+
+	if (len == 0)
+		return;
+	copy = strndup(text, len < DELIVERY_COMPLAINT_MAX ? len : DELIVERY_COMPLAINT_MAX);
+	if (!copy)
+		return;
+	free(d->complaint);
+	d->complaint = copy;
 }
 
 static bool step_is_legal(enum delivery_state from, enum delivery_state to) {

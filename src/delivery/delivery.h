@@ -15,6 +15,9 @@ enum delivery_state {
 	DELIVERY_DONE,	  /* settled, or its channel is gone: about to be freed */
 };
 
+/* How much of the handler's last line of stderr is kept for the log. */
+#define DELIVERY_COMPLAINT_MAX 256
+
 /* Owned by its queue, on the list of its state. */
 struct delivery {
 	struct list node;
@@ -25,6 +28,7 @@ struct delivery {
 	unsigned attempt;  /* 0: unknown */
 	bool lost;	   /* its channel is gone: the result of its handler can settle nothing */
 	uint64_t due_usec; /* HELD: when it is requeued; monotonic */
+	char *complaint;   /* owned; the beginning of the last line that its handler wrote to stderr, raw; NULL if none */
 };
 
 /* A WAITING delivery on no list. Takes the message only on success. -ENOMEM. */
@@ -32,6 +36,9 @@ int delivery_new(struct queue *queue, struct message *message, struct delivery *
 
 /* Frees the delivery, its message and its run (which is killed if it still runs). NULL-safe. */
 struct delivery *delivery_free(struct delivery *d);
+
+/* Remembers a line of stderr as the last one so far; empty ones do not count. Without memory the one before stays. */
+void delivery_set_complaint(struct delivery *d, const char *text, size_t len);
 
 /* Changes the state and moves the delivery to the end of `list`, that state's list of its queue (NULL: to none). */
 void delivery_set_state(struct delivery *d, enum delivery_state state, struct list *list);

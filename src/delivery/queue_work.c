@@ -118,6 +118,8 @@ static void on_run_line(struct run *r, int stream, const char *text, size_t len,
 	struct delivery *d = userdata;
 
 	report_output(d->queue->config->name, d->message, run_pid(r), stream, text, len, cut);
+	if (stream == 2)
+		delivery_set_complaint(d, text, len);
 }
 
 /* The handler of a message that can be settled no more has ended: its result is only told. */
@@ -126,7 +128,7 @@ static void end_lost(struct queue *q, struct delivery *d, const struct run_resul
 
 	in.event = "unsettled";
 	in.result = result;
-	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again";
+	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again if the queue is still there";
 	report_message(&in);
 	delivery_set_state(d, DELIVERY_DONE, NULL);
 	delivery_free(d);
@@ -147,6 +149,7 @@ static void end_run(struct queue *q, struct delivery *d, const struct run_result
 		break;
 	case OUTCOME_REQUEUE:
 		in.delay_usec = hold_usec(q);
+		in.complaint = d->complaint;
 		report_message(&in);
 		hold(q, d, in.delay_usec);
 		break;
@@ -294,8 +297,8 @@ void queue_work_on_lost(uint64_t epoch, void *userdata) {
 		running++;
 	}
 	if (waiting + held + running > 0)
-		log_warning("queue=%s channel lost: the broker delivers again %u waiting, %u held and %u running message(s); "
-			    "running handlers go on",
+		log_warning("queue=%s channel lost with %u waiting, %u held and %u running message(s): if the queue is still there, the "
+			    "broker delivers them again; running handlers go on",
 			    q->config->name, waiting, held, running);
 	arm_held(q);
 	queue_check_stopped(q);

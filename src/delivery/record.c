@@ -97,6 +97,11 @@ int record_format(const struct record_input *in, struct record *ret) {
 		strbuf_append_str(b, " reason=");
 		strbuf_append_value(b, in->reason, strlen(in->reason));
 	}
+	if (in->complaint) {
+		strbuf_append_str(b, " stderr=");
+		strbuf_append_value(b, in->complaint, strlen(in->complaint));
+		add_string(ret, "HANDLER_STDERR", in->complaint);
+	}
 	if (b->failed) {
 		record_clear(ret);
 		return -ENOMEM;

@@ -19,6 +19,7 @@ struct record_input {
 	const char *decision;		 /* "ack", "requeue", "return", "none" */
 	uint64_t delay_usec;		 /* before the decision takes effect; 0: at once */
 	const char *reason;		 /* why, where the result alone does not say it; NULL */
+	const char *complaint;		 /* the handler's last line of stderr, raw; NULL: none, or of no interest */
 };
 
 #define RECORD_FIELDS_MAX 12
@@ -34,7 +35,7 @@ struct record {
 
 /* Makes `settled queue=mail tag=7 message_id=a1 attempt=1 exit=0 duration=0.012s decision=ack` and fields AMQP_QUEUE=,
  * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, HANDLER_EXIT_STATUS= or HANDLER_SIGNAL=,
- * HANDLER_DURATION_USEC=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
+ * HANDLER_DURATION_USEC=, HANDLER_STDERR=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
  * borrow from the input. -ENOMEM. */
 int record_format(const struct record_input *in, struct record *ret);
 

@@ -9,22 +9,23 @@ static struct output_stream *stream_of(struct output *o, int stream) {
 	return o->streams + stream - 1;
 }
 
-/* Passes a line on as far as the run's limit allows. A newline counts as a byte: empty lines are bounded too. */
+/* Passes a line on as far as the stream's limit allows. A newline counts as a byte: empty lines are bounded too. */
 static void pass(struct output *o, int stream, const char *text, size_t len, bool newline, bool cut, output_line *line,
 		 void *userdata) {
-	size_t room = RUN_OUTPUT_MAX - o->passed;
+	struct output_stream *s = stream_of(o, stream);
+	size_t room = RUN_OUTPUT_MAX - s->passed;
 
 	if (room == 0 || len > room) {
 		size_t n = len < room ? len : room;
 
-		o->finished = true;
-		o->passed += n;
+		s->finished = true;
+		s->passed += n;
 		o->dropped += len - n + newline;
 		line(stream, text, n, true, userdata);
 		return;
 	}
 	/* The newline of a line that just fits is not worth a cut. */
-	o->passed += len + newline <= room ? len + newline : room;
+	s->passed += len + newline <= room ? len + newline : room;
 	line(stream, text, len, cut, userdata);
 }
 
@@ -47,7 +48,7 @@ void output_feed(struct output *o, int stream, const char *data, size_t len, out
 	struct output_stream *s = stream_of(o, stream);
 
 	o->bytes += len;
-	while (len > 0 && !o->finished) {
+	while (len > 0 && !s->finished) {
 		const char *newline = memchr(data, '\n', len);
 		size_t piece = newline ? (size_t)(newline - data) : len;
 		size_t used = piece + (newline ? 1 : 0);
@@ -74,7 +75,7 @@ void output_feed(struct output *o, int stream, const char *data, size_t len, out
 void output_end(struct output *o, int stream, output_line *line, void *userdata) {
 	struct output_stream *s = stream_of(o, stream);
 
-	if (o->finished) {
+	if (s->finished) {
 		o->dropped += s->len;
 		s->len = 0;
 	} else if (s->len > 0) {

@@ -12,6 +12,8 @@
 typedef void output_line(int stream, const char *text, size_t len, bool cut, void *userdata);
 
 struct output_stream {
+	size_t passed;              /* passed on, newlines included: at most RUN_OUTPUT_MAX */
+	bool finished;              /* the limit was reached and said: nothing is passed on any more */
 	size_t len;                 /* bytes in partial */
 	bool skipping;              /* the rest of a line that was cut is being thrown away */
 	char partial[RUN_LINE_MAX]; /* the beginning of a line whose end was not seen yet */
@@ -21,8 +23,6 @@ struct output_stream {
 struct output {
 	uint64_t bytes;                  /* fed */
 	uint64_t dropped;                /* of these, never to be passed on */
-	size_t passed;                   /* passed on, newlines included: at most RUN_OUTPUT_MAX */
-	bool finished;                   /* the limit was reached and said: nothing is passed on any more */
 	struct output_stream streams[2]; /* stdout, stderr */
 };
 

@@ -102,7 +102,7 @@ void run_read(struct run_stream *s, uint32_t events, bool last) {
 			n = read(s->fd, buffer, EXECUTOR_BUFFER_SIZE);
 			if (n > 0)
 				output_feed(&r->output, stream_number(s), buffer, (size_t)n, pass_line, r);
-		} while (--reads > 0 && n > 0 && !r->output.finished);
+		} while (--reads > 0 && n > 0 && !r->output.streams[stream_number(s) - 1].finished);
 	}
 	if (last || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		stream_end(s);

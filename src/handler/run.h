@@ -39,8 +39,8 @@ struct run_result {
 struct run_callbacks {
 	/* One line of output without its newline, at most RUN_LINE_MAX bytes, raw (escape it), valid during the call.
 	 * stream is 1 or 2. `cut` says that something is missing after this text: of a line longer than RUN_LINE_MAX only
-	 * the beginning is passed on, and once RUN_OUTPUT_MAX bytes (newlines included, both streams) were passed on, the
-	 * line that goes beyond comes cut to what was left (maybe nothing), and no call follows. What is missing is
+	 * the beginning is passed on, and once RUN_OUTPUT_MAX bytes of a stream (newlines included) were passed on, the line
+	 * that goes beyond comes cut to what was left (maybe nothing), and no call for that stream follows. What is missing is
 	 * counted in output_dropped. The run must not be freed here. May be NULL: output is read and thrown away. */
 	void (*line)(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata);
 	/* The handler's process has ended and its output was delivered. The run is still the caller's to free; it may be freed

@@ -224,6 +224,17 @@ def test_output_is_bounded(broker, rabbit, daemon, name):
     assert re.search(r"\bcut\b", d.log)
 
 
+def test_the_last_words_of_a_failed_handler_are_in_its_line(broker, rabbit, daemon, name):
+    """Also when stdout was flooded."""
+    queue = rabbit.declare(name())
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{"name": queue, "requeue": {"delay": "1min"},
+        "handler": shell('yes "a line of output" | head -c 200000; echo first >&2; echo "FATAL: disk full" >&2; exit 1')}]))
+    rabbit.publish(queue, message_id="m")
+    settled = d.wait_settled(1)[0]
+    assert settled["decision"] == "requeue" and settled["stderr"] == '"FATAL: disk full"'
+    d.stop()
+
+
 def test_grandchild_that_holds_the_output_open(broker, rabbit, daemon, name, tmp_path):
     """The run is over when the handler's process is over, not when the last one of its children closes its output."""
     queue = rabbit.declare(name())

@@ -47,6 +47,10 @@ START_TEST(a_line_for_each_way_to_end) {
 	in.delay_usec = 1500000;
 	in.attempt = 0;
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=unknown exit=75 duration=0.012s decision=requeue delay=1.500s");
+	in.complaint = "FATAL: \"disk\" full\x1b[2J";
+	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=unknown exit=75 duration=0.012s decision=requeue delay=1.500s "
+		     "stderr=\"FATAL: \\\"disk\\\" full\\x1b[2J\"");
+	in.complaint = NULL;
 	in.attempt = 3;
 	in.delay_usec = 0;
 	result = (struct run_result){.end = RUN_SIGNALED, .status = SIGSEGV, .signaled = true, .dumped = true, .duration_usec = 61000000};
