@@ -127,10 +127,12 @@ static void manager_broker_down(struct manager *m, struct uplink *l, const struc
 	const char *reason = report->reason ? report->reason : "connection lost";
 	char text[640];
 
-	if (m->state != MANAGER_CLOSING && (!l->reason || strcmp(l->reason, reason) != 0))
-		log_warning("broker=%s host=%s port=%u not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s", config->name,
-			    config->host, config->port, reason, report->retry_usec / USEC_PER_SEC,
-			    report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+	/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
+	if (m->state != MANAGER_CLOSING)
+		log_write(!l->reason || strcmp(l->reason, reason) != 0 ? LOG_WARNING : LOG_INFO, NULL, 0,
+			  "broker=%s host=%s port=%u not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s",
+			  config->name, config->host, config->port, reason, report->retry_usec / USEC_PER_SEC,
+			  report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	uplink_set_reason(l, reason);
 	snprintf(text, sizeof(text), "broker %s: %s", config->name, reason);
 	for (size_t i = 0; i < m->config->n_queues; i++)

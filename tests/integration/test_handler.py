@@ -2,7 +2,9 @@
 """What a handler finds: environment, descriptors, signals, session; and where its output goes."""
 
 import json
+import os
 import re
+import signal
 import time
 
 from harness import configuration, handler, shell
@@ -247,3 +249,5 @@ def test_grandchild_that_holds_the_output_open(broker, rabbit, daemon, name, tmp
     assert time.monotonic() - begun < 20
     assert settled[0]["decision"] == "ack"
     d.stop()
+    pid = int(pid_file.read_text())
+    os.kill(pid, signal.SIGKILL)  # on a normal end of its handler it is left alone
