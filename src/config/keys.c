@@ -83,7 +83,7 @@ const struct key config_keys[] = {
 
 	{COMMON(RECONNECT, "min_delay", DURATION, "the delay after a first failure; it doubles with each further one"),
 	 RANGE(USEC_PER_MSEC, HOUR), .fallback = "1s", AT(config_broker, reconnect_min_usec)},
-	{COMMON(RECONNECT, "max_delay", DURATION, "the longest delay"), RANGE(USEC_PER_MSEC, DAY), .fallback = "1min",
+	{COMMON(RECONNECT, "max_delay", DURATION, "the longest delay"), RANGE(USEC_PER_MSEC, DAY), .fallback = "30s",
 	 AT(config_broker, reconnect_max_usec)},
 
 	{COMMON(LIMITS, "max_handlers", UINT, "how many handlers may run at once, over all queues"),

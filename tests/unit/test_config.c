@@ -41,7 +41,7 @@ START_TEST(the_shortest_configuration_gets_all_defaults) {
 	ck_assert_uint_eq(b->heartbeat, 30);
 	ck_assert_uint_eq(b->connect_timeout_usec, 10 * USEC_PER_SEC);
 	ck_assert_uint_eq(b->reconnect_min_usec, USEC_PER_SEC);
-	ck_assert_uint_eq(b->reconnect_max_usec, USEC_PER_MINUTE);
+	ck_assert_uint_eq(b->reconnect_max_usec, 30 * USEC_PER_SEC);
 	ck_assert_uint_eq(c->n_queues, 1);
 	ck_assert_str_eq(q->name, "q");
 	ck_assert_ptr_eq(q->broker, b);
@@ -160,7 +160,7 @@ static void assert_brokers(const struct config *c, const char *password) {
 	ck_assert_str_eq(b[1].host, "second");
 	ck_assert_str_eq(b[1].vhost, "");
 	ck_assert_uint_eq(b[1].heartbeat, 0);
-	ck_assert_uint_eq(b[1].reconnect_max_usec, USEC_PER_MINUTE);
+	ck_assert_uint_eq(b[1].reconnect_max_usec, 30 * USEC_PER_SEC);
 }
 
 static void assert_queue(const struct config *c) {
