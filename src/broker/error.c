@@ -53,21 +53,51 @@ static const char *precondition_hint(const amqp_bytes_t *text) {
 	return "the broker refused";
 }
 
+/* 404 may be about the queue, but also about an exchange that it is bound to. */
+static const char *missing_hint(const amqp_bytes_t *text) {
+	if (text_contains(text, "- no exchange "))
+		return "an exchange that it needs does not exist at the broker";
+	if (text_contains(text, "- no queue "))
+		return "the queue does not exist at the broker";
+	return "it, or something that it needs, does not exist at the broker";
+}
+
+/* 403 is more than a lack of permissions: a consumer that wants, or meets, exclusive access gets it too. */
+static const char *access_hint(const amqp_bytes_t *text) {
+	if (text_contains(text, "Login was refused"))
+		return "the broker refused the login";
+	if (text_contains(text, "in exclusive use") || text_contains(text, "exclusive access"))
+		return "another consumer uses the queue exclusively, or uses it while exclusive use is asked for";
+	return "permission denied by the broker";
+}
+
+/* 530 is mostly about the virtual host. Reaching its limit of connections is told as a refused access to it. */
+static const char *not_allowed_hint(const amqp_bytes_t *text) {
+	if (text_contains(text, "- vhost ") && text_contains(text, " not found"))
+		return "the virtual host does not exist at the broker";
+	if (text_contains(text, "limit") && text_contains(text, "is reached"))
+		return "the broker has reached a limit";
+	if (text_contains(text, "- access to vhost "))
+		return "the user has no access to the virtual host";
+	if (text_contains(text, "- vhost ") && text_contains(text, " is down"))
+		return "the virtual host is down";
+	return "the broker does not allow it";
+}
+
 static const char *close_hint(uint16_t code, const amqp_bytes_t *text) {
 	switch (code) {
 	case AMQP_CONNECTION_FORCED:
 		return "the broker or its operator closed the connection";
 	case AMQP_ACCESS_REFUSED:
-		return text_contains(text, "Login was refused") ? "the broker refused the login"
-								: "permission denied by the broker";
+		return access_hint(text);
 	case AMQP_NOT_FOUND:
-		return "it does not exist at the broker";
+		return missing_hint(text);
 	case AMQP_RESOURCE_LOCKED:
 		return "it is used exclusively by somebody else";
 	case AMQP_PRECONDITION_FAILED:
 		return precondition_hint(text);
 	case AMQP_NOT_ALLOWED:
-		return "the broker does not allow it";
+		return not_allowed_hint(text);
 	case AMQP_RESOURCE_ERROR:
 		return "the broker has reached a limit";
 	case AMQP_INTERNAL_ERROR:

@@ -181,10 +181,16 @@ static void ck_explains(uint16_t code, const char *text, const char *expected) {
 
 START_TEST(close_reasons_are_explained) {
 	ck_explains(404, "NOT_FOUND - no queue 'q' in vhost '/'",
-		    "does not exist at the broker (404 NOT_FOUND - no queue 'q'");
+		    "the queue does not exist at the broker (404 NOT_FOUND - no queue 'q'");
+	ck_explains(404, "NOT_FOUND - no exchange 'x' in vhost '/'",
+		    "an exchange that it needs does not exist at the broker (404 NOT_FOUND - no exchange 'x'");
+	ck_explains(404, "NOT_FOUND - nothing", "it, or something that it needs, does not exist at the broker (404");
+	ck_explains(404, "", "it, or something that it needs, does not exist at the broker (404)");
 	ck_explains(403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
 		    "refused the login");
 	ck_explains(403, "ACCESS_REFUSED - access to queue 'q' refused", "permission denied");
+	ck_explains(403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
+		    "another consumer uses the queue exclusively, or uses it while exclusive use is asked for (403 ACC");
 	ck_explains(405, "RESOURCE_LOCKED - cannot obtain exclusive access", "exclusively");
 	ck_explains(406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q'", "another declaration");
 	ck_explains(
@@ -192,6 +198,14 @@ START_TEST(close_reasons_are_explained) {
 		"PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 3000 ms",
 		"consumer_timeout");
 	ck_explains(406, "PRECONDITION_FAILED - unknown delivery tag 7", "does not know a message");
+	ck_explains(530, "NOT_ALLOWED - vhost shop not found",
+		    "the virtual host does not exist at the broker (530 NOT_ALLOWED - vhost shop");
+	ck_explains(530, "NOT_ALLOWED - access to vhost 'shop' refused for user 'u'",
+		    "the user has no access to the virtual host (530 ");
+	ck_explains(530, "NOT_ALLOWED - access to vhost '/' refused for user 'u': connection limit (1) is reached",
+		    "the broker has reached a limit (530 ");
+	ck_explains(530, "NOT_ALLOWED - vhost 'shop' is down", "the virtual host is down (530 ");
+	ck_explains(530, "NOT_ALLOWED - attempt to reuse consumer tag 't'", "the broker does not allow it (530 ");
 	ck_explains(320, "CONNECTION_FORCED - maintenance", "operator");
 	ck_explains(999, "", "(999)");
 }
