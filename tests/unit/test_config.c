@@ -72,6 +72,23 @@ START_TEST(without_a_broker_it_is_the_local_one) {
 }
 END_TEST
 
+/* Loads what is right and has one warning, which contains this. */
+static struct config *load_warned(const char *content, const char *warning) {
+	struct config_problems problems = {0};
+	struct config *c = NULL;
+	char *text;
+
+	scratch_write("a.conf", 0640, content);
+	ck_assert_int_eq(config_load("a.conf", &problems, &c), 0);
+	text = problems_text(&problems);
+	ck_assert_msg(problems.n == 1 && problems.items[0].warning && strstr(text, warning), "%s", text);
+	free(text);
+	config_problems_clear(&problems);
+	return c;
+}
+
+#define ENDLESS "queues[0].handler.timeout: warning: infinity, and then requeue.delay (1h 30min): the broker delivers"
+
 static const char all_keys[] =
 	"brokers = (\n"
 	"  { name = \"main\"; url = \"amqp://u:p@[::1]:5673/v%2Fh\"; username = \"me\"; password = "
@@ -213,7 +230,7 @@ static void assert_all(const struct config *c, const char *password) {
 }
 
 START_TEST(every_key_is_read) {
-	struct config *c = load_text(all_keys);
+	struct config *c = load_warned(all_keys, ENDLESS);
 
 	assert_all(c, "s\x01\"\\ecret");
 	config_unref(c);
@@ -221,13 +238,13 @@ START_TEST(every_key_is_read) {
 END_TEST
 
 START_TEST(a_dump_reads_back_as_the_same) {
-	struct config *c = load_text(all_keys), *again;
+	struct config *c = load_warned(all_keys, ENDLESS), *again;
 	char *first = dump(c), *second;
 
 	ck_assert_ptr_null(strstr(first, "ecret"));
 	ck_assert_ptr_nonnull(strstr(first, "password = \"********\";"));
 	ck_assert_ptr_nonnull(strstr(first, "delay = \"1h 30min\";"));
-	again = load_text(first);
+	again = load_warned(first, ENDLESS);
 	assert_all(again, "********");
 	second = dump(again);
 	ck_assert_str_eq(first, second);
@@ -239,7 +256,7 @@ START_TEST(a_dump_reads_back_as_the_same) {
 END_TEST
 
 START_TEST(a_dump_that_cannot_be_written_is_an_error) {
-	struct config *c = load_text(all_keys);
+	struct config *c = load_warned(all_keys, ENDLESS);
 	FILE *f = fopen("/dev/full", "w");
 
 	ck_assert_ptr_nonnull(f);
@@ -252,7 +269,7 @@ END_TEST
 START_TEST(defaults_are_merged_key_by_key) {
 	struct config *c = load_text(
 		"defaults = { concurrency = 4; exclusive = true; arguments = { a = 1; }; declare = { type = "
-		"\"quorum\"; };\n"
+		"\"classic\"; };\n"
 		"  bindings = ( { exchange = \"common\"; } );\n"
 		"  handler = { command = [ \"/bin/common\", \"x\" ]; timeout = 5; environment = { A = \"1\"; B = "
 		"\"2\"; }; };\n"
@@ -270,7 +287,7 @@ START_TEST(defaults_are_merged_key_by_key) {
 	ck_assert_uint_eq(q[0].concurrency, 4);
 	ck_assert_uint_eq(q[0].prefetch, 4);
 	ck_assert(q[0].exclusive && q[0].declare.present && q[0].declare.durable);
-	ck_assert_str_eq(q[0].declare.type, "quorum");
+	ck_assert_str_eq(q[0].declare.type, "classic");
 	ck_assert_uint_eq(q[0].arguments.n, 1);
 	ck_assert_uint_eq(q[0].n_bindings, 1);
 	ck_assert_str_eq(q[0].handler.command[1], "x");
@@ -281,7 +298,7 @@ START_TEST(defaults_are_merged_key_by_key) {
 	ck_assert_uint_eq(q[1].concurrency, 2);
 	ck_assert_uint_eq(q[1].prefetch, 2);
 	ck_assert(!q[1].exclusive && q[1].declare.present && !q[1].declare.durable);
-	ck_assert_str_eq(q[1].declare.type, "quorum");
+	ck_assert_str_eq(q[1].declare.type, "classic");
 	ck_assert_uint_eq(q[1].arguments.n, 1);
 	ck_assert_ptr_null(table_find(&q[1].arguments, "a"));
 	ck_assert_uint_eq(q[1].n_bindings, 2);

@@ -159,6 +159,67 @@ START_TEST(a_password_that_everybody_can_read_is_a_warning) {
 }
 END_TEST
 
+#define AGAIN                                                                                                          \
+	"the broker delivers a message again that is not settled within 30 minutes, unless its consumer_timeout is "   \
+	"longer\n"
+
+/* A queue with these further keys is right, and gives these warnings. */
+static void warn_of(const char *defaults, const char *handler, const char *rest, const char *warnings) {
+	struct strbuf b = STRBUF_INIT;
+
+	strbuf_printf(&b,
+		      "defaults = { %s };\n"
+		      "queues = ( {\n"
+		      "name = \"q\";\n"
+		      "handler = { command = [ \"/bin/true\" ];\n"
+		      "%s };\n"
+		      "%s } );\n",
+		      defaults, handler, rest);
+	scratch_write("a.conf", 0640, strbuf_str(&b));
+	config_unref(load("a.conf", warnings));
+	strbuf_free(&b);
+}
+
+START_TEST(reaching_the_delivery_timeout_is_a_warning) {
+	warn_of("", "timeout = \"29min 58s\";", "", "");
+	warn_of("", "timeout = \"29min 59s\";", "",
+		"a.conf:5: queues[0].handler.timeout: warning: 29min 59s, and then requeue.delay (1s): " AGAIN);
+	warn_of("", "timeout = \"infinity\";", "requeue = { delay = 0; };",
+		"a.conf:5: queues[0].handler.timeout: warning: infinity, and then requeue.delay (0s): " AGAIN);
+	warn_of("", "", "requeue = { delay = \"4min 59s\"; };", "");
+	warn_of("", "", "requeue = { delay = \"5min\"; };",
+		"a.conf:6: queues[0].requeue.delay: warning: 5min, after handler.timeout (25min): " AGAIN);
+	warn_of("", "timeout = \"20min\";", "requeue = { delay = \"1h\"; };",
+		"a.conf:6: queues[0].requeue.delay: warning: 1h, after handler.timeout (20min): " AGAIN);
+	/* Where the value was given counts. */
+	warn_of("handler = { timeout = \"1h\"; };", "", "",
+		"a.conf:1: queues[0].handler.timeout: warning: 1h, and then requeue.delay (1s): " AGAIN);
+	warn_of("handler = { timeout = \"1h\"; };", "timeout = \"1min\";", "", "");
+}
+END_TEST
+
+START_TEST(declarations_that_the_broker_refuses_are_warnings) {
+	warn_of("", "", "declare = { type = \"quorum\"; };", "");
+	warn_of("", "", "declare = { type = \"classic\"; durable = false; auto_delete = true; };", "");
+	warn_of("", "", "declare = { durable = false; auto_delete = true; };", "");
+	warn_of("", "", "declare = { type = \"quorum\"; durable = false; };",
+		"a.conf:6: queues[0].declare.durable: warning: false: the broker refuses a queue of type \"quorum\" "
+		"that "
+		"is not durable\n");
+	warn_of("", "", "declare = { type = \"stream\";\nauto_delete = true; };",
+		"a.conf:7: queues[0].declare.auto_delete: warning: true: the broker refuses a queue of type \"stream\" "
+		"that is deleted automatically\n");
+	warn_of("declare = { durable = false; };", "", "declare = { arguments = { x-queue-type = \"quorum\"; }; };",
+		"a.conf:1: queues[0].declare.durable: warning: false: the broker refuses a queue of type \"quorum\" "
+		"that "
+		"is not durable\n");
+	/* No boolean, so it is not known to be false. */
+	refuse_text("queues = ( { name = \"q\"; handler = { command = [ \"/bin/true\" ]; };\n"
+		    "declare = { type = \"quorum\"; durable = 0; }; } );\n",
+		    "a.conf:2: queues[0].declare.durable: expected true or false, found 0\n");
+}
+END_TEST
+
 START_TEST(problems_are_formatted) {
 	struct config_problem p = {
 		.file = (char *)"a\nb", .line = 3, .key = (char *)"k", .text = (char *)"t", .warning = true};
@@ -248,6 +309,8 @@ static void add_cases(Suite *suite) {
 			 only_regular_files_of_trusted_owners_are_read, a_file_that_is_too_large_is_refused,
 			 the_password_is_the_first_line_of_its_file, a_bad_password_file_is_refused,
 			 a_password_that_everybody_can_read_is_a_warning);
+	ADD_SCRATCH_CASE(suite, "warnings", reaching_the_delivery_timeout_is_a_warning,
+			 declarations_that_the_broker_refuses_are_warnings);
 	ADD_SCRATCH_CASE(suite, "problems", problems_are_formatted, broken_files_are_refused_as_expected);
 }
 
