@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "config/duplicate.h"
 #include "config/reader.h"
 #include "config/section.h"
 
@@ -71,15 +72,41 @@ static void libconfig_clear_cleanup(config_t *library) {
 	libconfig_clear(library);
 }
 
+#define DUPLICATE "duplicate setting name" /* as libconfig calls it */
+
 /* What libconfig says in its own terms, in ours. */
 static const char *explain(const char *text) {
 	if (!text || strcmp(text, "syntax error") == 0)
 		return "syntax error here or just before: expected NAME = VALUE; with strings in double quotes";
 	if (strcmp(text, "mismatched element type in array") == 0)
 		return "the values in [ ] must all be of the same type";
-	if (strcmp(text, "duplicate setting name") == 0)
+	if (strcmp(text, DUPLICATE) == 0)
 		return "this group has a setting of this name already";
 	return text;
+}
+
+/* Notes which name of a group is there twice, and where it was first. 0; -ENOENT: it was not found; -ENOMEM. */
+static int explain_duplicate(const struct source *source, unsigned line, struct config_problems *problems) {
+	CLEANUP(strbuf_free) struct strbuf where = STRBUF_INIT;
+	struct place place = source_place(source, line), first;
+	struct duplicate d;
+	int r;
+
+	r = duplicate_find(strbuf_str(&source->text), &d);
+	if (r < 0)
+		return r;
+	if (d.line != line)
+		return -ENOENT;
+	first = source_place(source, d.first_line);
+	if (strcmp(first.file, place.file) == 0)
+		strbuf_append_str(&where, "on line ");
+	else
+		strbuf_append_escaped(&where, first.file, strlen(first.file));
+	strbuf_printf(&where, "%s%u", strcmp(first.file, place.file) == 0 ? "" : ":", first.line);
+	if (where.failed)
+		return -ENOMEM;
+	return problems_add(problems, false, &place, NULL, "this group has \"%.*s\" already: %s", (int)d.len, d.name,
+			    strbuf_str(&where));
 }
 
 /* Turns the text into libconfig's tree. 0; -EINVAL after noting the syntax error; -ENOMEM. */
@@ -95,6 +122,11 @@ static int parse(const struct source *source, config_t *library, struct config_p
 	/* What is missing at the end is missing from the last line, not from one after it. */
 	if (line >= source->position && source->position > 1)
 		line = source->position - 1;
+	if (config_error_text(library) && strcmp(config_error_text(library), DUPLICATE) == 0) {
+		r = explain_duplicate(source, line, problems);
+		if (r != -ENOENT)
+			return r < 0 ? r : -EINVAL;
+	}
 	place = source_place(source, line);
 	r = problems_add(problems, false, &place, NULL, "%s", explain(config_error_text(library)));
 	return r < 0 ? r : -EINVAL;

@@ -5,6 +5,7 @@ libexecd_a_SOURCES += \
 	%D%/check.c \
 	%D%/config.c %D%/config.h \
 	%D%/dump.c \
+	%D%/duplicate.c %D%/duplicate.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/reader.c %D%/reader.h \
