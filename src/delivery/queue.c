@@ -149,11 +149,12 @@ void queue_resume(struct queue *q) {
 
 /* --- what the broker room tells -------------------------------------------------------------------------------- */
 
-static void queue_degrade(struct queue *q, const char *reason, uint64_t retry_usec) {
+static void queue_degrade(struct queue *q, int priority, const char *reason, uint64_t retry_usec) {
 	if (q->state == QUEUE_PAUSED || q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED)
 		return;
 	if (!q->reason || strcmp(q->reason, reason) != 0)
-		log_warning("queue=%s degraded: %s%s", q->config->name, reason, retry_usec ? "; trying again" : "");
+		log_write(priority, NULL, 0, "queue=%s degraded: %s%s", q->config->name, reason,
+			  retry_usec ? "; trying again" : "");
 	/* A queue that probes goes on probing when messages come again: that they do not is its reason meanwhile. */
 	queue_set_state(q, q->state == QUEUE_PROBING ? QUEUE_PROBING : QUEUE_DEGRADED, reason);
 }
@@ -171,7 +172,7 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 		}
 		break;
 	case CONSUMER_FAILED:
-		queue_degrade(q, report->reason ? report->reason : "cannot consume", report->retry_usec);
+		queue_degrade(q, LOG_WARNING, report->reason ? report->reason : "cannot consume", report->retry_usec);
 		break;
 	case CONSUMER_IDLE:
 		/* Either we wanted it, or the broker's own report (queue_broker_down) tells more. */
@@ -180,7 +181,8 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 }
 
 void queue_broker_down(struct queue *q, const char *reason) {
-	queue_degrade(q, reason, 0);
+	/* Warned about once, by the manager: not again for each of maybe hundreds of queues. */
+	queue_degrade(q, LOG_DEBUG, reason, 0);
 }
 
 static void on_cancelled(void *userdata) {
