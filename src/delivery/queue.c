@@ -102,7 +102,7 @@ static void queue_pause_for_handler(struct queue *q, uint64_t delay_usec) {
 	queue_pause_until_probe(q, reason, delay_usec);
 }
 
-/* A wish that the broker's thread could not be told (no memory, or it is stuck) is tried again like a handler. */
+/* A wish that the broker room refuses (it has been stopped) is tried again like a handler. */
 static int queue_consume_or_pause(struct queue *q, unsigned prefetch) {
 	int r = queue_consume(q, prefetch);
 

@@ -46,7 +46,7 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume. 0 or -ENOBUFS. */
+/* Begins to consume. 0, or -ENOTCONN once the broker has been stopped. */
 int queue_start(struct queue *q);
 
 /* The broker cannot be reached (for STATUS and readiness; the broker room reconnects). */
