@@ -37,6 +37,8 @@ enum consumer_state {
 struct broker_report {
 	const char *reason;  /* one printable line without secrets; NULL if there is nothing to say. Borrowed for the call. */
 	uint64_t retry_usec; /* WAITING, FAILED: the delay before the next attempt; else 0 */
+	/* Of a connection: which of the broker's addresses this is about; the first one before anything was tried. */
+	const struct config_address *address;
 };
 
 struct broker_callbacks {

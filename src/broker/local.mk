@@ -9,6 +9,7 @@ libexecd_a_SOURCES += \
 	%D%/error.c %D%/error.h \
 	%D%/link.c %D%/link.h \
 	%D%/outbox.c %D%/outbox.h \
+	%D%/publisher.h \
 	%D%/random.h \
 	%D%/request.c %D%/request.h \
 	%D%/table.c %D%/table.h \

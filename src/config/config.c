@@ -170,3 +170,16 @@ int config_load(const char *path, struct config_problems *problems, struct confi
 const char *config_ready_to_string(enum config_ready r) {
 	return config_ready_names[r];
 }
+
+const char *outcome_to_string(enum outcome o) {
+	return config_outcome_names[o];
+}
+
+static bool outcome_is_possible(const struct config_outcomes *o, const struct config_statuses *set, enum outcome outcome) {
+	return set->bits[0] || set->bits[1] || set->bits[2] || set->bits[3] || o->otherwise == outcome ||
+	       o->on_timeout == outcome || o->on_signal == outcome;
+}
+
+bool config_queue_publishes(const struct config_queue *q) {
+	return q->dead_letter.present || outcome_is_possible(&q->outcomes, &q->outcomes.retry, OUTCOME_RETRY);
+}

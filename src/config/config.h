@@ -16,8 +16,45 @@ enum config_ready {
 	CONFIG_READY_STARTED,	/* at once */
 };
 
+/* How the daemon proves to a broker who it is. */
+enum config_auth {
+	CONFIG_AUTH_PLAIN,    /* user name and password */
+	CONFIG_AUTH_EXTERNAL, /* the client certificate (SASL EXTERNAL) */
+};
+
+enum config_tls_version {
+	CONFIG_TLS_1_2,
+	CONFIG_TLS_1_3,
+};
+
+/* For the amqps:// addresses of a broker. */
+struct config_tls {
+	char *ca_file;	    /* certificates to trust, PEM; NULL: those that the system trusts */
+	char *cert_file;    /* our certificate, with its chain, PEM; NULL: none */
+	char *key_file;	    /* its private key, PEM; NULL: in cert_file */
+	char *key_password; /* first line of key_password_file; NULL: the key is not encrypted; a secret like password */
+	bool verify;	    /* check the broker's certificate and the name in it */
+	char *server_name;  /* the name to expect there and to ask for (SNI); NULL: the host of the address */
+	enum config_tls_version min_version;
+};
+
+/* One of the places where a broker can be reached: a node of a cluster, for example. */
+struct config_address {
+	char *host; /* a name, an IPv4 or an IPv6 address without brackets */
+	uint16_t port;
+	char *vhost;
+	char *username; /* key, else this url, else "guest" */
+	char *password; /* key, else password_file's first line, else this url, else "guest"; never logged, dumped or passed on */
+	bool tls;	/* amqps:// */
+};
+
 struct config_broker {
 	char *name;	       /* "default" for the only broker of `broker = {...}` */
+	struct config_address *addresses; /* n_addresses of them, at least one; tried in turn */
+	size_t n_addresses;
+	enum config_auth auth;
+	struct config_tls tls;
+	uint64_t confirm_timeout_usec; /* how long a published message may wait for its confirm */
 	char *host;	       /* from the url: a name, an IPv4 or an IPv6 address without brackets */
 	uint16_t port;	       /* from the url; 5672 by default */
 	char *vhost;	       /* from the url; "/" by default */
@@ -53,6 +90,75 @@ struct config_handler {
 	uint64_t kill_grace_usec; /* between SIGTERM and SIGKILL */
 };
 
+/* What becomes of a message after a run of its handler. */
+enum outcome {
+	OUTCOME_ACK,	 /* basic.ack */
+	OUTCOME_REQUEUE, /* held, then basic.reject with requeue */
+	OUTCOME_RETRY,	 /* a copy to a delay queue, then basic.ack */
+	OUTCOME_REJECT,	 /* a copy to the dead letters, then basic.ack; without dead_letter, basic.reject without requeue */
+};
+
+/* A set of exit statuses, 0 to 255. */
+struct config_statuses {
+	uint64_t bits[4]; /* status n is bit n % 64 of bits[n / 64] */
+};
+
+static inline bool config_statuses_has(const struct config_statuses *s, int status) {
+	return status >= 0 && status <= 255 && (s->bits[status / 64] >> (status % 64) & 1);
+}
+
+/* What becomes of a message whose body is larger than limits.max_message_size. */
+enum config_too_large {
+	CONFIG_TOO_LARGE_REQUEUE, /* as after a failed handler */
+	CONFIG_TOO_LARGE_REJECT,  /* basic.reject without requeue: there is no body to copy */
+};
+
+/* From the end of a run to an outcome. A status is in at most one of the sets. */
+struct config_outcomes {
+	struct config_statuses ack;
+	struct config_statuses requeue;
+	struct config_statuses retry;
+	struct config_statuses reject;
+	enum outcome otherwise;	 /* exit statuses in no set */
+	enum outcome on_timeout; /* `otherwise` by default */
+	enum outcome on_signal;	 /* likewise */
+	enum config_too_large on_too_large;
+};
+
+/* The type of the delay queues. */
+enum config_queue_type {
+	CONFIG_QUEUE_CLASSIC,
+	CONFIG_QUEUE_QUORUM,
+};
+
+/* Attempt n + 1 comes delay * multiplier^(n - 1) after attempt n, at most max_delay. */
+struct config_retry {
+	uint64_t delay_usec;
+	double multiplier; /* 1 or more */
+	uint64_t max_delay_usec;
+	double jitter;	       /* 0 to 1: up to this part of a delay is taken off at random */
+	unsigned max_attempts; /* after so many attempts: reject; 0: never */
+	enum config_queue_type queue_type;
+};
+
+struct config_dead_letter {
+	bool present;
+	char *exchange;	   /* "": the default exchange */
+	char *routing_key; /* NULL: that of the message */
+};
+
+/* Pauses a queue whose handler fails again and again. */
+struct config_breaker {
+	unsigned failures; /* in a row; 0: never */
+	uint64_t cooldown_usec;
+};
+
+/* Results of handlers whose messages could not be settled any more, kept in case the same message comes again. */
+struct config_results {
+	unsigned keep; /* at most so many; 0: none */
+	uint64_t max_age_usec;
+};
+
 struct config_queue {
 	char *name;
 	const struct config_broker *broker; /* borrowed from the same tree */
@@ -67,7 +173,13 @@ struct config_queue {
 	struct config_binding *bindings; /* n_bindings of them */
 	size_t n_bindings;
 	struct config_handler handler;
+	struct config_outcomes outcomes;
 	uint64_t requeue_delay_usec;
+	uint64_t requeue_max_delay_usec;
+	struct config_retry retry;
+	struct config_dead_letter dead_letter;
+	struct config_breaker breaker;
+	struct config_results results;
 };
 
 struct config {
@@ -118,3 +230,7 @@ int config_problem_format(const struct config_problem *p, char **ret);
 int config_dump(const struct config *c, FILE *f);
 
 const char *config_ready_to_string(enum config_ready r);
+const char *outcome_to_string(enum outcome o);
+
+/* Whether a message of the queue can come to be published again: retry is an outcome of its, or it has dead letters. */
+bool config_queue_publishes(const struct config_queue *q);

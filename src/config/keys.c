@@ -24,6 +24,11 @@ const char *const config_ready_names[] = {
 	NULL,
 };
 
+const char *const config_outcome_names[] = {
+	[OUTCOME_ACK] = "ack",	     [OUTCOME_REQUEUE] = "requeue", [OUTCOME_RETRY] = "retry",
+	[OUTCOME_REJECT] = "reject", NULL,
+};
+
 #define COMMON(section_, name_, type_, help_)                                                                          \
 	.section = SECTION_##section_, .name = (name_), .type = KEY_##type_, .help = (help_)
 

@@ -73,6 +73,8 @@ extern const size_t config_n_keys;
 
 /* The names of enum config_ready, by value, up to a NULL. */
 extern const char *const config_ready_names[];
+/* Likewise of enum outcome. */
+extern const char *const config_outcome_names[];
 
 /* The row of that name, or NULL. */
 const struct key *key_find(enum section section, const char *name);

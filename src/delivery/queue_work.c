@@ -147,6 +147,8 @@ static void end_run(struct queue *q, struct delivery *d, const struct run_result
 		settle(q, TAKE(d->message), VERDICT_ACK);
 		delivery_free(d);
 		break;
+	case OUTCOME_RETRY:
+	case OUTCOME_REJECT:
 	case OUTCOME_REQUEUE:
 		in.delay_usec = hold_usec(q);
 		in.complaint = d->complaint;

@@ -21,6 +21,7 @@ static const char *const verdict_names[] = {
 	[VERDICT_ACK] = "ack",
 	[VERDICT_REQUEUE] = "requeue",
 	[VERDICT_RETURN] = "return",
+	[VERDICT_REJECT] = "reject",
 };
 
 const char *verdict_to_string(enum verdict v) {
@@ -162,10 +163,15 @@ void message_drop_body(struct message *m, enum body_state state, int error) {
 }
 
 unsigned message_attempt(const struct message *m) {
-	const struct field *count = table_find(&m->properties.headers, "x-delivery-count");
-	int64_t before;
+	static const char *const counters[] = {HEADER_ATTEMPTS, "x-delivery-count"};
 
-	if (count && field_get_i64(count, &before) == 0 && before >= 0)
-		return before < UINT_MAX ? (unsigned)before + 1 : UINT_MAX;
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+		const struct field *count = table_find(&m->properties.headers, counters[i]);
+		int64_t before;
+
+		/* Whoever publishes may write anything there. */
+		if (count && field_get_i64(count, &before) == 0 && before >= 0)
+			return before < UINT_MAX ? (unsigned)before + 1 : UINT_MAX;
+	}
 	return m->redelivered ? 0 : 1;
 }

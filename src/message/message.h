@@ -41,6 +41,7 @@ enum verdict {
 	VERDICT_ACK,	 /* basic.ack */
 	VERDICT_REQUEUE, /* basic.reject with requeue: a handler has failed, a quorum queue counts it */
 	VERDICT_RETURN,	 /* basic.nack with requeue: never tried */
+	VERDICT_REJECT,	 /* basic.reject without requeue: the broker's dead-letter policy decides */
 };
 
 enum body_state {
@@ -92,8 +93,12 @@ int message_finish_body(struct message *m);
  * `error`: for BODY_UNSTORABLE, the errno; else 0. */
 void message_drop_body(struct message *m, enum body_state state, int error);
 
-/* Which attempt to handle it this is, as far as the broker tells: x-delivery-count + 1 (quorum queues), 1 if it is not
- * redelivered, 0 if unknown. */
+/* Headers of ours, on the copies that we publish. */
+#define HEADER_OURS "x-execd-"
+#define HEADER_ATTEMPTS HEADER_OURS "attempts" /* how often a handler was run for the message, without success */
+
+/* Which attempt to handle it this is: by our own header, if it carries it; else x-delivery-count + 1 (quorum queues), else 1 if
+ * it is not redelivered, else 0: unknown. */
 unsigned message_attempt(const struct message *m);
 
 const char *verdict_to_string(enum verdict v);

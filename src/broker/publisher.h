@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* The publishing connection of a broker, as the main thread sees it: a second connection with a thread of its own, so that a
+ * broker that stops reading what is published (connection.blocked) does not stop acknowledgements. Every publication is mandatory and
+ * confirmed: it is done when the broker has confirmed it and has not returned it, or when it has become clear that this will not
+ * happen. Every function here is called on the main thread, every callback runs on it, from the event loop, never from
+ * inside a function of this header. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "base/macro.h"
+#include "base/mailbox.h"
+#include "broker/broker.h"
+#include "config/config.h"
+#include "message/message.h"
+
+struct publisher;
+
+enum publish_result {
+	PUBLISH_CONFIRMED,   /* the broker has taken responsibility for it, in a queue at least */
+	PUBLISH_RETURNED,    /* no queue is bound there (basic.return): it is nowhere */
+	PUBLISH_REFUSED,     /* basic.nack: a queue is full and refuses, or the broker failed internally */
+	PUBLISH_FAILED,	     /* it was not sent: no connection in time, stopping, no such exchange, not allowed, too large a header ... */
+	PUBLISH_UNCONFIRMED, /* it was sent, but no answer came in time, or the channel or connection was lost: it may be there or not */
+};
+
+/* What is to be published, and what became of it. Owned by the publisher from publisher_publish until `done`. */
+struct publication {
+	struct mailbox_item item; /* for the mailboxes; `kind` is the broker room's */
+	uint32_t lane;		  /* of publisher_add_lane */
+	struct message *message;  /* owned; its properties and its body are what is published. body_state must be BODY_COMPLETE. */
+	char *exchange;		  /* owned; "": the default exchange */
+	char *routing_key;	  /* owned */
+	/* If delay_usec is not 0: routing_key is the name of a delay queue (exchange ""), which is declared before it is
+	 * published to: durable, of this type, with a TTL of delay_usec (whole milliseconds), dead-lettering to the queue
+	 * `delay_target` through the default exchange, and expiring some time after it was last used and is empty of what was
+	 * published by us. A quorum one dead-letters at least once. */
+	uint64_t delay_usec;
+	enum config_queue_type delay_type;
+	char *delay_target; /* owned */
+
+	enum publish_result result;
+	char *reason; /* owned; why it is not CONFIRMED, one printable line without secrets; NULL if confirmed or no memory */
+	/* Called once, on the main thread; takes ownership. Not called any more after publisher_free. */
+	void (*done)(struct publication *p, void *userdata);
+	void *userdata;
+};
+
+/* Empty, without a message. -ENOMEM. */
+int publication_new(struct publication **ret);
+/* Frees the message, too. NULL-safe, returns NULL. */
+struct publication *publication_free(struct publication *p);
+DEFINE_CLEANUP(struct publication *, publication_free);
+
+struct publisher_callbacks {
+	/* BROKER_UP, BROKER_WAITING ...: as for struct broker_callbacks. */
+	void (*state)(struct publisher *p, enum broker_state state, const struct broker_report *report, void *userdata);
+	/* connection.blocked (true, with the broker's reason) and connection.unblocked. Publications wait meanwhile, for as long as it
+	 * takes. May be NULL. */
+	void (*blocked)(struct publisher *p, bool blocked, const char *reason, void *userdata);
+};
+
+/* Makes the publisher of a broker and its thread, which begins to connect at once. Keeps a reference to `config`, of which
+ * `broker` is a part. -ENOMEM, -EAGAIN (no thread). */
+int publisher_new(sd_event *event, struct config *config, const struct config_broker *broker,
+		  const struct publisher_callbacks *callbacks, void *userdata, struct publisher **ret);
+
+/* Ends the thread at once, if publisher_stop has not, and frees everything, publications under way too. Otherwise as broker_free. */
+struct publisher *publisher_free(struct publisher *p);
+DEFINE_CLEANUP(struct publisher *, publisher_free);
+
+/* A lane is a channel of its own: what closes it (an exchange that does not exist, no permission) fails the publications of
+ * that lane alone. Lanes are numbered from 0. At most two per queue of the configuration. -ENOBUFS: more than that; -ENOMEM. */
+int publisher_add_lane(struct publisher *p, uint32_t *ret);
+
+/* Begins to publish. While there is no connection it waits for one, for confirm_timeout; while the connection is blocked it waits
+ * for as long as that takes; once sent it waits for its confirm for confirm_timeout (not counting time that is blocked). 0: the
+ * publisher's, `done` will tell. -ENOTCONN: after publisher_stop; -ENOBUFS: the thread is stuck and its mailbox full; on
+ * failure the publication remains the caller's, and `done` is not called. */
+int publisher_publish(struct publisher *p, struct publication *pub);
+
+/* Takes nothing more: what has not been sent fails at once, what was sent is waited for until timeout_usec at the latest,
+ * and when all is `done` the connection is closed: ends in BROKER_STOPPED. Called again: only the time changes. -errno of
+ * sd_event_add_time_relative(3). */
+int publisher_stop(struct publisher *p, uint64_t timeout_usec);
+
+/* As broker_overdue_usec. */
+uint64_t publisher_overdue_usec(struct publisher *p, uint64_t now_usec);
+
+const char *publish_result_to_string(enum publish_result r);
