@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "delivery/copy.h"
 #include "delivery/outcome.h"
 #include "delivery/report.h"
 #include "delivery/retry.h"
@@ -324,6 +325,7 @@ void queue_work_on_message(struct message *m, void *userdata) {
 	struct delivery *d;
 
 	q->counters.delivered++;
+	copy_restore(m, q->config->name);
 	if (delivery_new(q, m, &d) < 0) {
 		q->counters.returned++;
 		log_error("queue=%s tag=%" PRIu64 " returned untried: no memory", q->config->name, m->delivery_tag);
