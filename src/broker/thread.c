@@ -379,7 +379,7 @@ static int thread_new(struct link *link, struct config *config, const struct con
 	t->link = link_ref(link);
 	t->config = config_ref(config);
 	t->broker = broker;
-	connection_init(&t->connection, link, broker);
+	connection_init(&t->connection, link, broker, false);
 	outbox_init(&t->outbox, link);
 	backoff_init(&t->backoff, broker->reconnect_min_usec, broker->reconnect_max_usec);
 	t->max_channels = max_consumers;
