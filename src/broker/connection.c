@@ -122,8 +122,9 @@ static amqp_rpc_reply_t login(struct connection *c, const char *name) {
 	};
 	const amqp_table_t table = {.num_entries = ARRAY_SIZE(properties), .entries = properties};
 
-	return amqp_login_with_properties(c->state, c->broker->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
-					  AMQP_SASL_METHOD_PLAIN, c->broker->username, c->broker->password);
+	return amqp_login_with_properties(c->state, c->broker->addresses[0].vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
+					  AMQP_SASL_METHOD_PLAIN, c->broker->addresses[0].username,
+					  c->broker->addresses[0].password);
 }
 
 static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
@@ -171,8 +172,8 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 
 static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata) {
 	const struct dial d = {
-		.host = c->broker->host,
-		.port = c->broker->port,
+		.host = c->broker->addresses[0].host,
+		.port = c->broker->addresses[0].port,
 		.heartbeat = c->broker->heartbeat,
 		.wake_fd = wake_fd,
 		.wake = wake,
