@@ -5,8 +5,11 @@ libexecd_a_SOURCES += \
 	%D%/broker.c %D%/broker.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/connection.c %D%/connection.h \
+	%D%/consuming.c %D%/consuming.h \
 	%D%/dial.c %D%/dial.h \
+	%D%/endpoint.c %D%/endpoint.h \
 	%D%/error.c %D%/error.h \
+	%D%/job.c %D%/job.h \
 	%D%/link.c %D%/link.h \
 	%D%/outbox.c %D%/outbox.h \
 	%D%/publisher.h \
