@@ -27,7 +27,8 @@ struct job {
 
 	/* The thread's. */
 	struct list node;
-	uint64_t deadline_usec; /* of what it waits for at the time */
+	uint64_t send_usec;	/* it fails if it was not sent by then */
+	uint64_t answer_usec;	/* once it is sent: when to give up its confirm; while it is being sent: when it is stuck */
 	uint64_t tag;		/* of the confirm */
 	uint64_t offset;	/* of the body that was sent */
 };
