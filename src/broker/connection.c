@@ -12,6 +12,7 @@
 #include "autoconf.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/strbuf.h"
 #include "broker/error.h"
 #include "broker/wait.h"
 
@@ -26,11 +27,31 @@
  * servers. */
 #define RESOLVE_USEC (30 * USEC_PER_SEC)
 
+/* A connection that was up for less has not shown that its address works: two brokers that both drop us at once would otherwise
+ * be tried in turn without end and without a pause. */
+#define STABLE_USEC (10 * USEC_PER_SEC)
+#define PUBLISHER_SUFFIX " (publisher)"
+
 #define LITERAL(s) ((amqp_bytes_t){.len = sizeof(s) - 1, .bytes = (char[]){s}})
 
-void connection_init(struct connection *c, struct link *link, const struct config_broker *broker) {
-	*c = (struct connection){.link = link, .broker = broker};
+void connection_init(struct connection *c, struct link *link, const struct config_broker *broker, bool publisher) {
+	*c = (struct connection){.link = link, .broker = broker, .publisher = publisher};
 	init_amqp_pool(&c->pool, POOL_PAGE);
+}
+
+const struct config_address *connection_address(const struct connection *c) {
+	return &c->broker->addresses[c->address];
+}
+
+bool connection_next_address(struct connection *c) {
+	if (c->up_usec && clock_now_usec() - c->up_usec >= STABLE_USEC)
+		c->tried = 0;
+	c->up_usec = 0;
+	c->address = (c->address + 1) % c->broker->n_addresses;
+	if (++c->tried < c->broker->n_addresses)
+		return false;
+	c->tried = 0;
+	return true;
 }
 
 void connection_clear(struct connection *c) {
@@ -67,20 +88,23 @@ static amqp_table_entry_t entry_true(const char *name) {
 				    .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
 }
 
-/* As the broker lists it: the configured name, or one made in buf. */
-static const char *connection_name(const struct connection *c, char *buf, size_t size) {
+/* As the broker lists it: the configured name, or one made from ours. */
+static void connection_name(const struct connection *c, struct strbuf *b) {
 	char host[256];
 
-	if (c->broker->connection_name)
-		return c->broker->connection_name;
-	if (gethostname(host, sizeof(host)) < 0)
-		(void)snprintf(host, sizeof(host), "an unknown host");
-	host[sizeof(host) - 1] = '\0';
-	(void)snprintf(buf, size, "amqp-execd on %s", host);
-	return buf;
+	if (c->broker->connection_name) {
+		strbuf_append_str(b, c->broker->connection_name);
+	} else {
+		if (gethostname(host, sizeof(host)) < 0)
+			(void)snprintf(host, sizeof(host), "an unknown host");
+		host[sizeof(host) - 1] = '\0';
+		strbuf_printf(b, "amqp-execd on %s", host);
+	}
+	if (c->publisher)
+		strbuf_append_str(b, PUBLISHER_SUFFIX);
 }
 
-static amqp_rpc_reply_t login(struct connection *c) {
+static amqp_rpc_reply_t login(struct connection *c, const char *name) {
 	amqp_table_entry_t capabilities[] = {
 		entry_true("consumer_cancel_notify"),
 		entry_true("connection.blocked"),
@@ -88,8 +112,6 @@ static amqp_rpc_reply_t login(struct connection *c) {
 		entry_true("authentication_failure_close"),
 		entry_true("basic.nack"),
 	};
-	char default_name[300];
-	const char *name = connection_name(c, default_name, sizeof(default_name));
 	amqp_table_entry_t properties[] = {
 		entry_text("product", "amqp-execd"),
 		entry_text("version", PACKAGE_VERSION),
@@ -111,7 +133,8 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 	if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply->reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
 		const amqp_connection_close_t *close = reply->reply.decoded;
 
-		c->login_refused = close->reply_code == AMQP_ACCESS_REFUSED;
+		if (close->reply_code == AMQP_ACCESS_REFUSED)
+			c->login_refused = true;
 		error_from_close(close->reply_code, &close->reply_text, text, sizeof(text));
 		return connection_fail(c, "%s", text);
 	}
@@ -123,6 +146,7 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 static int connection_login(struct connection *c, uint64_t timeout_usec) {
 	const struct timeval timeout = {.tv_sec = (time_t)(timeout_usec / USEC_PER_SEC),
 					.tv_usec = (suseconds_t)(timeout_usec % USEC_PER_SEC)};
+	CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
 	amqp_rpc_reply_t reply;
 	int status = amqp_set_handshake_timeout(c->state, &timeout);
 
@@ -132,10 +156,12 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 		status = amqp_set_rpc_timeout(c->state, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return connection_fail(c, "%s", error_from_status(status));
-	reply = login(c);
+	connection_name(c, &name);
+	reply = login(c, strbuf_str(&name));
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return login_failed(c, &reply);
 	c->channel_max = (unsigned)amqp_get_channel_max(c->state);
+	c->frame_max = (unsigned)amqp_get_frame_max(c->state);
 	c->heartbeat = (unsigned)amqp_get_heartbeat(c->state);
 	/* The library aborts if it is in the middle of a frame, which it is not after the last answer of the login. */
 	status = amqp_tune_connection(c->state, (int)c->channel_max, FRAME_ACCEPTED_MAX, (int)c->heartbeat);
@@ -178,7 +204,8 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 	uint64_t spent;
 	int r;
 
-	c->login_refused = false;
+	if (c->tried == 0)
+		c->login_refused = false;
 	link_busy(c->link, clock_add_usec(start, clock_add_usec(timeout, RESOLVE_USEC)));
 	r = connection_dial(c, wake_fd, wake, userdata);
 	if (r == 0) {
@@ -194,7 +221,8 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 	}
 	link_set_logged_in(c->link);
 	c->up = true;
-	c->sent_usec = clock_now_usec();
+	c->up_usec = clock_now_usec();
+	c->sent_usec = c->up_usec;
 	return 0;
 }
 
