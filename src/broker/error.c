@@ -21,6 +21,7 @@ static const struct {
 	{AMQP_STATUS_TCP_ERROR, "the connection to the broker broke"},
 	{AMQP_STATUS_INVALID_PARAMETER, "a value cannot be sent in AMQP"},
 	{AMQP_STATUS_TABLE_TOO_BIG, "a method with its arguments is larger than a frame may be"},
+	{AMQP_STATUS_SSL_ERROR, "the TLS connection to the broker broke"},
 	{AMQP_STATUS_WRONG_METHOD, "the broker sent an unexpected method"},
 	{AMQP_STATUS_TIMEOUT, "the broker did not answer in time"},
 	{AMQP_STATUS_TIMER_FAILURE, "the system's clock failed"},

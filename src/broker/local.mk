@@ -14,6 +14,8 @@ libexecd_a_SOURCES += \
 	%D%/request.c %D%/request.h \
 	%D%/table.c %D%/table.h \
 	%D%/thread.c %D%/thread.h \
+	%D%/tls.c %D%/tls.h \
+	%D%/tls_error.c %D%/tls_error.h \
 	%D%/wait.h
 
 check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_link tests/unit/test_broker_table
