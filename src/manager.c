@@ -131,7 +131,7 @@ static void manager_broker_down(struct manager *m, struct uplink *l, const struc
 	if (m->state != MANAGER_CLOSING)
 		log_write(!l->reason || strcmp(l->reason, reason) != 0 ? LOG_WARNING : LOG_INFO, NULL, 0,
 			  "broker=%s host=%s port=%u not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s",
-			  config->name, config->host, config->port, reason, report->retry_usec / USEC_PER_SEC,
+			  config->name, config->addresses[0].host, config->addresses[0].port, reason, report->retry_usec / USEC_PER_SEC,
 			  report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	uplink_set_reason(l, reason);
 	snprintf(text, sizeof(text), "broker %s: %s", config->name, reason);
@@ -148,10 +148,10 @@ static void on_broker_state(struct broker *b, enum broker_state state, const str
 	l->state = state;
 	switch (state) {
 	case BROKER_CONNECTING:
-		log_debug("broker=%s connecting to %s port %u", config->name, config->host, config->port);
+		log_debug("broker=%s connecting to %s port %u", config->name, config->addresses[0].host, config->addresses[0].port);
 		break;
 	case BROKER_UP:
-		log_info("broker=%s host=%s port=%u connected", config->name, config->host, config->port);
+		log_info("broker=%s host=%s port=%u connected", config->name, config->addresses[0].host, config->addresses[0].port);
 		uplink_set_reason(l, NULL);
 		break;
 	case BROKER_WAITING:

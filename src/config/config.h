@@ -32,7 +32,8 @@ struct config_tls {
 	char *ca_file;	    /* certificates to trust, PEM; NULL: those that the system trusts */
 	char *cert_file;    /* our certificate, with its chain, PEM; NULL: none */
 	char *key_file;	    /* its private key, PEM; NULL: in cert_file */
-	char *key_password; /* first line of key_password_file; NULL: the key is not encrypted; a secret like password */
+	char *key_password_file;
+	char *key_password; /* its first line; NULL: the key is not encrypted; a secret like password */
 	bool verify;	    /* check the broker's certificate and the name in it */
 	char *server_name;  /* the name to expect there and to ask for (SNI); NULL: the host of the address */
 	enum config_tls_version min_version;
@@ -40,9 +41,9 @@ struct config_tls {
 
 /* One of the places where a broker can be reached: a node of a cluster, for example. */
 struct config_address {
-	char *host; /* a name, an IPv4 or an IPv6 address without brackets */
-	uint16_t port;
-	char *vhost;
+	char *host;	/* a name, an IPv4 or an IPv6 address without brackets */
+	uint16_t port;	/* 5672 by default, with TLS 5671 */
+	char *vhost;	/* "/" by default */
 	char *username; /* key, else this url, else "guest" */
 	char *password; /* key, else password_file's first line, else this url, else "guest"; never logged, dumped or passed on */
 	bool tls;	/* amqps:// */
@@ -55,11 +56,6 @@ struct config_broker {
 	enum config_auth auth;
 	struct config_tls tls;
 	uint64_t confirm_timeout_usec; /* how long a published message may wait for its confirm */
-	char *host;	       /* from the url: a name, an IPv4 or an IPv6 address without brackets */
-	uint16_t port;	       /* from the url; 5672 by default */
-	char *vhost;	       /* from the url; "/" by default */
-	char *username;	       /* key, else url, else "guest" */
-	char *password;	       /* key, else password_file's first line, else url, else "guest"; never logged, dumped or passed on */
 	char *connection_name; /* shown by the broker; NULL: made from host and program */
 	unsigned heartbeat;    /* seconds; 0: none */
 	uint64_t connect_timeout_usec;

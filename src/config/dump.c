@@ -151,6 +151,33 @@ static void dump_scalar(const struct key *k, const void *base, struct strbuf *b)
 	}
 }
 
+/* Whether one user name is for all addresses, so that it can be written as a key of its own. */
+static bool has_one_username(const struct config_broker *b) {
+	for (size_t i = 1; i < b->n_addresses; i++)
+		if (strcmp(b->addresses[i].username, b->addresses[0].username) != 0)
+			return false;
+	return true;
+}
+
+static void dump_url(const struct config_broker *b, const struct config_address *a, struct strbuf *out) {
+	struct url u = {.tls = a->tls, .host = a->host, .port = a->port, .vhost = a->vhost};
+
+	if (!has_one_username(b))
+		u.username = a->username;
+	strbuf_append_char(out, '"');
+	url_format(&u, out);
+	strbuf_append_char(out, '"');
+}
+
+static void dump_urls(const struct config_broker *b, struct strbuf *out) {
+	strbuf_append_char(out, '[');
+	for (size_t i = 0; i < b->n_addresses; i++) {
+		strbuf_append_str(out, i ? ", " : " ");
+		dump_url(b, &b->addresses[i], out);
+	}
+	strbuf_append_str(out, " ]");
+}
+
 static void dump_value(const struct key *k, const void *base, unsigned level, struct strbuf *b) {
 	const void *at = (const char *)base + k->offset;
 	const struct config_broker *broker = base;
@@ -159,15 +186,23 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 	switch (k->type) {
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_FILE:
+	case KEY_PRIVATE_FILE:
+	case KEY_SECRET_FILE:
 		string = *(char *const *)at;
 		dump_string(string, strlen(string), b);
 		break;
 	case KEY_URL:
-		strbuf_append_char(b, '"');
-		url_format(broker->host, broker->port, broker->vhost, b);
-		strbuf_append_char(b, '"');
+		dump_url(broker, broker->addresses, b);
 		break;
-	case KEY_SECRET:
+	case KEY_URLS:
+		dump_urls(broker, b);
+		break;
+	case KEY_USERNAME:
+		string = broker->addresses[0].username;
+		dump_string(string, strlen(string), b);
+		break;
+	case KEY_PASSWORD:
 		strbuf_append_str(b, "\"" HIDDEN "\"");
 		break;
 	case KEY_BROKER:
@@ -203,16 +238,26 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
  * another way of giving what a further key holds. */
 static bool has_value(const struct key *k, const void *base) {
 	const void *at = (const char *)base + k->offset;
+	const struct config_broker *broker = base;
 
 	if (k->present_offset != KEY_NO_OFFSET && !*((const bool *)base + k->present_offset))
 		return false;
 	switch (k->type) {
 	case KEY_ONE:
 	case KEY_DEFAULTS:
-	case KEY_SECRET_FILE:
+	case KEY_PASSWORD_FILE:
 		return false;
+	case KEY_URL:
+		return broker->n_addresses == 1;
+	case KEY_URLS:
+		return broker->n_addresses > 1;
+	case KEY_USERNAME:
+		return has_one_username(broker);
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_FILE:
+	case KEY_PRIVATE_FILE:
+	case KEY_SECRET_FILE:
 	case KEY_STRINGS:
 	case KEY_COMMAND:
 	case KEY_ENVIRONMENT:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 libexecd_a_SOURCES += \
+	%D%/address.c \
 	%D%/arguments.c \
 	%D%/brackets.c %D%/brackets.h \
 	%D%/check.c \
 	%D%/config.c %D%/config.h \
 	%D%/dump.c \
 	%D%/duplicate.c %D%/duplicate.h \
+	%D%/file.c \
+	%D%/key_table.c \
 	%D%/keys.c %D%/keys.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/reader.c %D%/reader.h \

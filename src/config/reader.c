@@ -174,7 +174,7 @@ static void append_found(const config_setting_t *s, bool secret, struct strbuf *
 
 void reader_mismatch(struct reader *r, const struct key *k, const config_setting_t *s, const char *expected) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	bool secret = k->type == KEY_SECRET || k->type == KEY_URL;
+	bool secret = k->type == KEY_PASSWORD || k->type == KEY_URL || k->type == KEY_URLS;
 
 	strbuf_append_str(&b, "expected ");
 	if (expected)

@@ -32,11 +32,11 @@ START_TEST(the_shortest_configuration_gets_all_defaults) {
 	ck_assert_uint_eq(c->max_message_size, 128U << 20);
 	ck_assert_uint_eq(c->n_brokers, 1);
 	ck_assert_str_eq(b->name, "default");
-	ck_assert_str_eq(b->host, "localhost");
-	ck_assert_uint_eq(b->port, 5672);
-	ck_assert_str_eq(b->vhost, "/");
-	ck_assert_str_eq(b->username, "guest");
-	ck_assert_str_eq(b->password, "guest");
+	ck_assert_str_eq(b->addresses[0].host, "localhost");
+	ck_assert_uint_eq(b->addresses[0].port, 5672);
+	ck_assert_str_eq(b->addresses[0].vhost, "/");
+	ck_assert_str_eq(b->addresses[0].username, "guest");
+	ck_assert_str_eq(b->addresses[0].password, "guest");
 	ck_assert_ptr_null(b->connection_name);
 	ck_assert_uint_eq(b->heartbeat, 30);
 	ck_assert_uint_eq(b->connect_timeout_usec, 10 * USEC_PER_SEC);
@@ -66,7 +66,7 @@ START_TEST(without_a_broker_it_is_the_local_one) {
 
 	ck_assert_uint_eq(c->n_brokers, 1);
 	ck_assert_str_eq(c->brokers[0].name, "default");
-	ck_assert_str_eq(c->brokers[0].host, "localhost");
+	ck_assert_str_eq(c->brokers[0].addresses[0].host, "localhost");
 	ck_assert_ptr_eq(c->queues[0].broker, &c->brokers[0]);
 	config_unref(c);
 }
@@ -163,19 +163,19 @@ static void assert_brokers(const struct config *c, const char *password) {
 
 	ck_assert_uint_eq(c->n_brokers, 2);
 	ck_assert_str_eq(b[0].name, "main");
-	ck_assert_str_eq(b[0].host, "::1");
-	ck_assert_uint_eq(b[0].port, 5673);
-	ck_assert_str_eq(b[0].vhost, "v/h");
-	ck_assert_str_eq(b[0].username, "me");
-	ck_assert_str_eq(b[0].password, password);
+	ck_assert_str_eq(b[0].addresses[0].host, "::1");
+	ck_assert_uint_eq(b[0].addresses[0].port, 5673);
+	ck_assert_str_eq(b[0].addresses[0].vhost, "v/h");
+	ck_assert_str_eq(b[0].addresses[0].username, "me");
+	ck_assert_str_eq(b[0].addresses[0].password, password);
 	ck_assert_uint_eq(b[0].heartbeat, 60);
 	ck_assert_uint_eq(b[0].connect_timeout_usec, 2500000);
 	ck_assert_uint_eq(b[0].reconnect_min_usec, 250000);
 	ck_assert_uint_eq(b[0].reconnect_max_usec, 5 * USEC_PER_SEC);
 	ck_assert_str_eq(b[0].connection_name, "here \"quoted\" \n caf\xc3\xa9");
 	ck_assert_str_eq(b[1].name, "second");
-	ck_assert_str_eq(b[1].host, "second");
-	ck_assert_str_eq(b[1].vhost, "");
+	ck_assert_str_eq(b[1].addresses[0].host, "second");
+	ck_assert_str_eq(b[1].addresses[0].vhost, "");
 	ck_assert_uint_eq(b[1].heartbeat, 0);
 	ck_assert_uint_eq(b[1].reconnect_max_usec, 30 * USEC_PER_SEC);
 }
@@ -330,16 +330,16 @@ START_TEST(keys_win_over_the_url) {
 	struct config *c =
 		load_text("broker = { password = \"key\"; username = \"key\"; url = \"amqp://url:url@h\"; };\n" QUEUES);
 
-	ck_assert_str_eq(c->brokers[0].username, "key");
-	ck_assert_str_eq(c->brokers[0].password, "key");
+	ck_assert_str_eq(c->brokers[0].addresses[0].username, "key");
+	ck_assert_str_eq(c->brokers[0].addresses[0].password, "key");
 	config_unref(c);
 	c = load_text("broker = { url = \"amqp://url@h\"; };\n" QUEUES);
-	ck_assert_str_eq(c->brokers[0].username, "url");
-	ck_assert_str_eq(c->brokers[0].password, "guest");
+	ck_assert_str_eq(c->brokers[0].addresses[0].username, "url");
+	ck_assert_str_eq(c->brokers[0].addresses[0].password, "guest");
 	config_unref(c);
 	c = load_text("broker = { url = \"amqp://:@h\"; };\n" QUEUES);
-	ck_assert_str_eq(c->brokers[0].username, "");
-	ck_assert_str_eq(c->brokers[0].password, "");
+	ck_assert_str_eq(c->brokers[0].addresses[0].username, "");
+	ck_assert_str_eq(c->brokers[0].addresses[0].password, "");
 	config_unref(c);
 }
 END_TEST

@@ -104,12 +104,12 @@ START_TEST(the_password_is_the_first_line_of_its_file) {
 	write_broker("url = \"amqp://me:other@h\";\n");
 	scratch_write("secret", 0600, "two words\r\nsecond line\n");
 	c = load("a.conf", "");
-	ck_assert_str_eq(c->brokers[0].username, "me");
-	ck_assert_str_eq(c->brokers[0].password, "two words");
+	ck_assert_str_eq(c->brokers[0].addresses[0].username, "me");
+	ck_assert_str_eq(c->brokers[0].addresses[0].password, "two words");
 	config_unref(c);
 	scratch_write("secret", 0640, "no newline");
 	c = load("a.conf", "");
-	ck_assert_str_eq(c->brokers[0].password, "no newline");
+	ck_assert_str_eq(c->brokers[0].addresses[0].password, "no newline");
 	config_unref(c);
 	scratch_write("secret", 0644, "x\n");
 	config_unref(load("a.conf",

@@ -95,7 +95,9 @@ START_TEST(every_default_is_right) {
 		ck_assert_msg(url_parse(k->fallback, &u, &why) == 0, "%s", why);
 		url_clear(&u);
 	} else {
-		ck_assert_msg(k->type == KEY_STRING || k->type == KEY_SECRET || k->type == KEY_STRINGS, "%s", k->name);
+		ck_assert_msg(k->type == KEY_STRING || k->type == KEY_USERNAME || k->type == KEY_PASSWORD ||
+				      k->type == KEY_STRINGS,
+			       "%s", k->name);
 		ck_assert_uint_ge(strlen(k->fallback), k->min);
 	}
 }
@@ -131,11 +133,10 @@ START_TEST(no_two_keys_share_a_place) {
 
 			if (!same_struct || a->offset != b->offset)
 				continue;
-			/* But the two ways to give brokers and the password, and keys that have no place of their own,
-			 * which all say 0. */
-			ck_assert_msg(a->offset == 0 || (a->type == KEY_ONE && b->type == KEY_LIST) ||
-					      (a->type == KEY_SECRET && b->type == KEY_SECRET_FILE),
-				      "%s and %s", a->name, b->name);
+			/* But the two ways to give brokers, and keys that have no place of their own, which all say
+			 * 0. */
+			ck_assert_msg(a->offset == 0 || (a->type == KEY_ONE && b->type == KEY_LIST), "%s and %s",
+				      a->name, b->name);
 		}
 	}
 }
