@@ -124,10 +124,10 @@ static amqp_rpc_reply_t login(struct connection *c, const char *name) {
 	};
 	const amqp_table_t table = {.num_entries = ARRAY_SIZE(properties), .entries = properties};
 
-	/* The broker takes the user's name from the certificate. */
+	/* RabbitMQ takes the user's name from the certificate, whatever is said here; to say nothing is an error for the library. */
 	if (c->broker->auth == CONFIG_AUTH_EXTERNAL)
 		return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
-						  AMQP_SASL_METHOD_EXTERNAL, "");
+						  AMQP_SASL_METHOD_EXTERNAL, address->username);
 	return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
 					  AMQP_SASL_METHOD_PLAIN, address->username, address->password);
 }
@@ -140,6 +140,9 @@ static int login_broke(struct connection *c, int status) {
 	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD && c->broker->auth == CONFIG_AUTH_EXTERNAL)
 		return connection_fail(c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
 					  "certificate (auth)");
+	/* A listener for TLS hangs up on somebody who speaks AMQP at once. */
+	if (!connection_address(c)->tls && (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED))
+		return connection_fail(c, "login failed: %s (is it a port for amqps?)", error_from_status(status));
 	return connection_fail(c, "login failed: %s", error_from_status(status));
 }
 

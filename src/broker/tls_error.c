@@ -122,7 +122,7 @@ void tls_error_verify(const struct tls *t, X509_STORE_CTX *store, char *buf, siz
 		break;
 	case X509_V_ERR_INVALID_PURPOSE:
 		append_which(&b, certificate, X509_STORE_CTX_get_error_depth(store));
-		strbuf_append_str(&b, " may not be used for that purpose");
+		strbuf_append_str(&b, " may not be used for servers, by its own key usage");
 		break;
 	default:
 		append_which(&b, certificate, X509_STORE_CTX_get_error_depth(store));
@@ -175,6 +175,9 @@ static const char *reason_string(unsigned long error) {
 	return text ? text : "for an unknown reason";
 }
 
+/* Whether OpenSSL calls it an error of the protocol or of the system depends on its version. */
+static const char handshake_cut[] = "the peer ended the connection during the TLS handshake";
+
 /* What OpenSSL found wrong in what the peer sent. */
 static const char *peer_error(unsigned long error) {
 	if (ERR_GET_LIB(error) != ERR_LIB_SSL)
@@ -189,7 +192,7 @@ static const char *peer_error(unsigned long error) {
 	case SSL_R_VERSION_TOO_LOW:
 		return "the broker supports no TLS version that is allowed here (tls.min_version)";
 	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-		return "the peer closed the connection during the TLS handshake";
+		return handshake_cut;
 	default:
 		return NULL;
 	}
@@ -210,12 +213,12 @@ void tls_error_handshake(const struct tls *t, char *buf, size_t size) {
 	else if (error && !ERR_SYSTEM_ERROR(error))
 		(void)snprintf(buf, size, "the TLS handshake failed: %s", reason_string(error));
 	else
-		(void)snprintf(buf, size, "the connection broke during the TLS handshake");
+		(void)snprintf(buf, size, "%s", handshake_cut);
 	ERR_clear_error();
 }
 
 void tls_error_file(const char *path, const char *what, char *buf, size_t size) {
 	(void)snprintf(buf, size, "%s does not hold %s in PEM form that can be used (%s)", path, what,
-		       reason_string(ERR_peek_last_error()));
+		       reason_string(ERR_peek_error()));
 	ERR_clear_error();
 }
