@@ -76,7 +76,7 @@ void connection_drop(struct connection *c) {
 	(void)link_set_socket(c->link, -1, false);
 	(void)amqp_destroy_connection(c->state);
 	c->state = NULL;
-	c->tls.ssl = NULL;
+	tls_clear(&c->tls);
 }
 
 static amqp_table_entry_t entry_text(const char *name, const char *value) {
@@ -135,7 +135,7 @@ static amqp_rpc_reply_t login(struct connection *c, const char *name) {
 static int login_broke(struct connection *c, int status) {
 	char text[REASON_MAX];
 
-	if (connection_address(c)->tls && tls_told_why(&c->tls, text, sizeof(text)))
+	if (connection_address(c)->tls && tls_told_why(&c->tls, c->link->fd, text, sizeof(text)))
 		return connection_fail(c, "%s", text);
 	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD && c->broker->auth == CONFIG_AUTH_EXTERNAL)
 		return connection_fail(c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "

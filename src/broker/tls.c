@@ -144,6 +144,11 @@ static void set_server_name(struct tls *t, SSL *ssl) {
 	(void)SSL_set_tlsext_host_name(ssl, t->name_is_ip ? NULL : t->name);
 }
 
+static void release(struct tls *t) {
+	SSL_free(t->ssl);
+	t->ssl = NULL;
+}
+
 /* OpenSSL tells what it does: the only moment between the library's connect and its handshake is told by this. */
 static void on_info(const SSL *ssl, int where, int value) {
 	struct tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -151,7 +156,9 @@ static void on_info(const SSL *ssl, int where, int value) {
 	if (where & SSL_CB_HANDSHAKE_START && t->ssl != ssl) {
 		int fd = -1;
 
+		release(t);
 		t->ssl = (SSL *)ssl;
+		(void)SSL_up_ref(t->ssl);
 		set_server_name(t, t->ssl);
 		(void)BIO_get_fd(SSL_get_rbio(ssl), &fd);
 		if (fd >= 0)
@@ -210,7 +217,7 @@ static int attempt(const struct dial *d, const struct addrinfo *a, uint64_t dead
 	char address[NI_MAXHOST];
 
 	dial_address_to_string(a, address, sizeof(address));
-	t->ssl = NULL;
+	release(t);
 	t->status = amqp_socket_open_noblock(t->socket, address, d->port, &timeout);
 	if (t->status == AMQP_STATUS_OK)
 		return 0;
@@ -238,10 +245,8 @@ int tls_open(struct tls *t, amqp_connection_state_t state, const struct dial *d,
 	r = setup(t, amqp_ssl_socket_get_context(t->socket), reason, reason_size);
 	if (r == 0)
 		r = dial_each(d, timeout_usec, attempt, t, reason, reason_size);
-	if (r < 0 && t->ssl) {
+	if (r < 0 && t->ssl)
 		tls_error_handshake(t, reason, reason_size);
-		t->ssl = NULL;
-	}
 	t->socket = NULL;
 	return r;
 
@@ -250,7 +255,18 @@ no_memory:
 	return -ENOMEM;
 }
 
-bool tls_told_why(const struct tls *t, char *buf, size_t size) {
+void tls_clear(struct tls *t) {
+	release(t);
+}
+
+bool tls_told_why(struct tls *t, int fd, char *buf, size_t size) {
+	char byte;
+
+	/* A send may have failed because the peer is gone, before what it said at last was read. The library has closed its
+	 * descriptor by now. */
+	if (t->alert < 0 && t->ssl && fd >= 0 && SSL_set_fd(t->ssl, fd) == 1)
+		(void)SSL_read(t->ssl, &byte, 1);
+	ERR_clear_error();
 	if (t->alert < 0)
 		return false;
 	tls_error_alert(t, buf, size);

@@ -15,7 +15,7 @@ struct ssl_st;
 #define TLS_NAME_MAX 256
 #define TLS_WORDS_MAX 1024
 
-/* Owned by its connection, and in one place as long as that is open: OpenSSL calls back. */
+/* Owned by its connection, and in one place as long as that is open: OpenSSL calls back; tls_clear ends it. All zero: not in use. */
 struct tls {
 	const struct config_tls *config; /* borrowed */
 	char name[TLS_NAME_MAX];	 /* that the certificate must be for */
@@ -24,7 +24,7 @@ struct tls {
 	void (*connected)(int fd, void *userdata);
 	void *userdata;
 	amqp_socket_t *socket;	    /* borrowed from the library, while tls_open runs */
-	struct ssl_st *ssl;	    /* borrowed from the library; NULL before the handshake */
+	struct ssl_st *ssl;	    /* a reference, besides the library's; NULL before the handshake */
 	int status;		    /* of the library, when it failed to open the socket */
 	int alert;		    /* the last one that the peer sent; -1: none */
 	bool asked_password;	    /* the key is encrypted */
@@ -40,9 +40,12 @@ void tls_init(struct tls *t, const struct config_tls *config, const char *host, 
 int tls_open(struct tls *t, amqp_connection_state_t state, const struct dial *d, uint64_t timeout_usec, char *reason,
 	     size_t reason_size);
 
-/* After the connection has failed: whether the peer said why by an alert, and then the words for it. With TLS 1.3 it judges our
- * certificate only when the handshake is over on our side. */
-bool tls_told_why(const struct tls *t, char *buf, size_t size);
+/* After the connection has been destroyed, or instead of tls_open. */
+void tls_clear(struct tls *t);
+
+/* After the login has failed: whether the peer said why by an alert, and then the words for it. With TLS 1.3 it judges our certificate
+ * only when the handshake is over on our side. fd: the socket, or a duplicate of it: the alert may lie there unread. */
+bool tls_told_why(struct tls *t, int fd, char *buf, size_t size);
 
 /* Whether decrypted data waits where poll(2) does not see it. */
 bool tls_has_pending(const struct tls *t);
