@@ -23,6 +23,17 @@ def working(queue, ledger, seconds=0.02, **keys):
     return {"name": queue, "concurrency": 4, "prefetch": 4, "handler": handler("work", ledger, seconds), **keys}
 
 
+def deciding(queue, ledger, dead, seconds=0.02, **keys):
+    """The same with every outcome: 1 requeue, 75 retry, 65 reject into the queue `dead`; a signal is a retry, a timeout is a requeue."""
+    return {**working(queue, ledger, seconds),
+            "handler": {**handler("work", ledger, seconds), "timeout": "1500ms", "kill_grace": "300ms"},
+            "outcomes": {"requeue": [1], "retry": [75], "reject": [65], "otherwise": "requeue", "on_signal": "retry",
+                         "on_timeout": "requeue"},
+            "requeue": {"delay": "100ms", "max_delay": "400ms"},
+            "retry": {"delay": "200ms", "multiplier": 1.5, "max_delay": "600ms", "max_attempts": 20},
+            "dead_letter": {"routing_key": dead}, **keys}
+
+
 # -------------------------------------------------------------------------- load
 
 class Load:
@@ -150,6 +161,11 @@ def wait_handled(load, ledger, others=frozenset(), timeout=60):
     except AssertionError as e:
         lost = sorted(missing())
         raise AssertionError(f"{e}: {len(lost)} of {len(load.confirmed)} are not: {lost[:10]}") from None
+
+
+def wait_dead(client, dead, n, timeout=60):
+    """Waits until there are so many dead letters."""
+    wait_until(lambda: client.depth(dead) >= n, timeout, f"{n} dead letters, {client.depth(dead)} so far", interval=0.1)
 
 
 # -------------------------------------------------------------------- accounting

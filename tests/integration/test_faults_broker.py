@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from faults import QUICK, Load, wait_handled, working
+from faults import QUICK, Load, deciding, wait_dead, wait_handled, working
 from harness import Rabbit, configuration, wait_until
 from network import Proxy
 
@@ -176,6 +176,37 @@ def test_row_13_bad_login(fragile, fragile_rabbit, daemon, ledger, name, settle_
     d.stop()
     assert "s3cr3t" not in d.log + "".join(d.notify.values("STATUS"))
     settle_accounts(load, ledger, fragile)
+
+
+def test_row_14_resource_alarm(fragile, fragile_rabbit, daemon, ledger, name, settle_accounts):
+    """The broker blocks who publishes: good messages are acknowledged, the others keep theirs until their copies can be published;
+    no confirm_timeout runs out meanwhile."""
+    queue, dead = fragile_rabbit.declare(name()), fragile_rabbit.declare(name("dead"))
+    with Load(fragile, queue, rate=500, plan=lambda rng: rng.choice(["75/1", "65"]) if rng.random() < 0.2 else None,
+              most=100) as load:
+        load.wait_all()
+    waiting = load.planned("75/1", "65")
+    reader = Rabbit(fragile).connect()  # has published nothing
+    fragile.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        d = daemon(configuration(broker={"url": fragile.url, "confirm_timeout": "1s"}, queues=[
+            deciding(queue, ledger, dead, prefetch=50)]))
+        wait_handled(load, ledger, waiting)
+        d.wait_settled(len(load.confirmed - waiting), queue, "ack")
+        d.wait_log("(?i)block")
+        time.sleep(2.5)
+        assert {s["message_id"] for s in d.settled()} == load.confirmed - waiting, "a message whose copy waits was settled"
+        assert reader.depth(dead) == 0 and reader.depth(queue) == 0
+    finally:
+        fragile.ctl("set_vm_memory_high_watermark", "0.6")
+    rejected = load.planned("65")
+    wait_handled(load, ledger, rejected)
+    wait_dead(reader, dead, len(rejected))
+    d.wait_settled(len(load.confirmed) + len(waiting - rejected), queue)
+    d.stop()
+    reader.close()
+    account = settle_accounts(load, ledger, fragile, dead, delays=True)
+    assert set(account.dead) == rejected and not account.left
 
 
 def test_row_02_broker_killed(fragile, mature, daemon, ledger, name, settle_accounts):

@@ -98,3 +98,37 @@ def test_row_08_garbage_and_truncated_frames(broker, rabbit, daemon, ledger, nam
         wait_handled(load, ledger)
         d.stop()
     settle_accounts(load, ledger, broker, allowed=len(garbage) * 4, because=IN_HAND)
+
+
+@pytest.mark.parametrize("confirms", ["swallow", "cut"])
+def test_row_15_copy_unconfirmed(broker, rabbit, daemon, ledger, name, settle_accounts, confirms):
+    """The broker has a copy and its confirm does not arrive, or the connection breaks instead: the original is not acknowledged.
+    It comes again, and so there may be a second copy."""
+    queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
+    with Proxy(broker.port) as proxy:
+        proxy.open()
+        proxy.confirms = confirms
+        with Load(broker, queue, plan=lambda rng: rng.choice(["75/1", "65"]) if rng.random() < 0.1 else None, most=100) as load:
+            d = daemon(configuration(broker={"url": proxy.url, **QUICK, "confirm_timeout": "700ms"}, queues=[
+                deciding(queue, ledger, dead, prefetch=30)]))
+            d.wait_log(f"{queue}.*(?i:confirm|lost)")
+            load.wait_all()
+        wait_until(lambda: proxy.swallowed >= 5, what="five confirms that did not arrive")
+        failed = load.planned("75/1", "65")
+        assert not [s for s in d.settled() if s["message_id"] in failed and s["decision"] in ("retry", "reject")
+                    and s["message_id"] not in ledger.counts()], "settled without a confirm"
+        proxy.confirms = "pass"
+        rejected = load.planned("65")
+        wait_handled(load, ledger, rejected)
+        wait_until(lambda: {s["message_id"] for s in d.settled() if s["decision"] == "reject"} >= rejected, what="dead letters")
+        wait_until(lambda: rabbit.depth(queue) == 0 and nothing_delayed(broker, queue), what="nothing left")
+        d.stop()
+    again = [s for s in d.settled() if s["message_id"] in failed and s["decision"] == "requeue"]
+    assert again, "no original came back"
+    account = settle_accounts(load, ledger, broker, dead, delays=True, allowed=len(again), because="copies without a confirm")
+    assert set(account.dead) == rejected and not set(account.dead) & set(account.done)
+
+
+def nothing_delayed(broker, queue):
+    rows = [line.split("\t") for line in broker.ctl("list_queues", "--silent", "name", "messages").splitlines()]
+    return not [n for name, n in rows if name.startswith(queue) and n != "0"]
