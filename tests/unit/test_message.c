@@ -155,6 +155,11 @@ START_TEST(attempts_are_counted_as_far_as_the_broker_tells) {
 	ck_assert_uint_eq(message_attempt(m), 0);
 	set_count(m, FIELD_VOID, 0);
 	ck_assert_uint_eq(message_attempt(m), 0);
+	/* It may come from another queue: a message that was not delivered before has no count. */
+	m->redelivered = false;
+	set_count(m, FIELD_I64, 4);
+	ck_assert_uint_eq(message_attempt(m), 1);
+	m->redelivered = true;
 	/* Our own header goes before the broker's, if it makes sense. */
 	set_count(m, FIELD_I64, 4);
 	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, 2), 0);
