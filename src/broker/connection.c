@@ -76,6 +76,7 @@ void connection_drop(struct connection *c) {
 	(void)link_set_socket(c->link, -1, false);
 	(void)amqp_destroy_connection(c->state);
 	c->state = NULL;
+	tls_clear(&c->tls);
 }
 
 static amqp_table_entry_t entry_text(const char *name, const char *value) {
@@ -105,6 +106,7 @@ static void connection_name(const struct connection *c, struct strbuf *b) {
 }
 
 static amqp_rpc_reply_t login(struct connection *c, const char *name) {
+	const struct config_address *address = connection_address(c);
 	amqp_table_entry_t capabilities[] = {
 		entry_true("consumer_cancel_notify"),
 		entry_true("connection.blocked"),
@@ -122,9 +124,26 @@ static amqp_rpc_reply_t login(struct connection *c, const char *name) {
 	};
 	const amqp_table_t table = {.num_entries = ARRAY_SIZE(properties), .entries = properties};
 
-	return amqp_login_with_properties(c->state, c->broker->addresses[0].vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
-					  AMQP_SASL_METHOD_PLAIN, c->broker->addresses[0].username,
-					  c->broker->addresses[0].password);
+	/* RabbitMQ takes the user's name from the certificate, whatever is said here; to say nothing is an error for the library. */
+	if (c->broker->auth == CONFIG_AUTH_EXTERNAL)
+		return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
+						  AMQP_SASL_METHOD_EXTERNAL, address->username);
+	return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
+					  AMQP_SASL_METHOD_PLAIN, address->username, address->password);
+}
+
+static int login_broke(struct connection *c, int status) {
+	char text[REASON_MAX];
+
+	if (connection_address(c)->tls && tls_told_why(&c->tls, c->link->fd, text, sizeof(text)))
+		return connection_fail(c, "%s", text);
+	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD && c->broker->auth == CONFIG_AUTH_EXTERNAL)
+		return connection_fail(c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
+					  "certificate (auth)");
+	/* A listener for TLS hangs up on somebody who speaks AMQP at once. */
+	if (!connection_address(c)->tls && (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED))
+		return connection_fail(c, "login failed: %s (is it a port for amqps?)", error_from_status(status));
+	return connection_fail(c, "login failed: %s", error_from_status(status));
 }
 
 static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
@@ -139,7 +158,7 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 		return connection_fail(c, "%s", text);
 	}
 	if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
-		return connection_fail(c, "login failed: %s", error_from_status(reply->library_error));
+		return login_broke(c, reply->library_error);
 	return connection_fail(c, "login failed: the broker answered with something unexpected");
 }
 
@@ -171,18 +190,10 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 	return 0;
 }
 
-static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata) {
-	const struct dial d = {
-		.host = c->broker->addresses[0].host,
-		.port = c->broker->addresses[0].port,
-		.heartbeat = c->broker->heartbeat,
-		.wake_fd = wake_fd,
-		.wake = wake,
-		.userdata = userdata,
-	};
+static int connect_plain(struct connection *c, const struct dial *d) {
 	CLEANUP(fd_close) int fd = -1;
 	amqp_socket_t *socket;
-	int r = dial(&d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason), &fd);
+	int r = dial(d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason), &fd);
 
 	if (r < 0)
 		return r;
@@ -190,10 +201,45 @@ static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *
 	socket = c->state ? amqp_tcp_socket_new(c->state) : NULL;
 	if (!socket)
 		return connection_fail(c, "out of memory");
-	r = link_set_socket(c->link, fd, true);
-	if (r < 0)
-		return connection_fail(c, "cannot watch the connection: %s", strerror(-r));
+	c->watch_error = link_set_socket(c->link, fd, true);
 	amqp_tcp_socket_set_sockfd(socket, TAKE_FD(fd));
+	return 0;
+}
+
+/* The library's socket is there, its handshake not yet. */
+static void on_tls_connected(int fd, void *userdata) {
+	struct connection *c = userdata;
+
+	dial_tune(fd, c->broker->heartbeat);
+	c->watch_error = link_set_socket(c->link, fd, true);
+}
+
+static int connect_tls(struct connection *c, const struct dial *d) {
+	c->state = amqp_new_connection();
+	if (!c->state)
+		return connection_fail(c, "out of memory");
+	tls_init(&c->tls, &c->broker->tls, d->host, on_tls_connected, c);
+	return tls_open(&c->tls, c->state, d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason));
+}
+
+static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata) {
+	const struct config_address *address = connection_address(c);
+	const struct dial d = {
+		.host = address->host,
+		.port = address->port,
+		.heartbeat = c->broker->heartbeat,
+		.wake_fd = wake_fd,
+		.wake = wake,
+		.userdata = userdata,
+	};
+	int r;
+
+	c->watch_error = 0;
+	r = address->tls ? connect_tls(c, &d) : connect_plain(c, &d);
+	if (r < 0)
+		return r;
+	if (c->watch_error < 0)
+		return connection_fail(c, "cannot watch the connection: %s", strerror(-c->watch_error));
 	/* A stop that came before the socket could be shut down would otherwise wait for the whole login. */
 	return wake(userdata);
 }
@@ -241,7 +287,7 @@ void connection_release(struct connection *c, const amqp_frame_t *frame) {
 }
 
 bool connection_has_buffered(const struct connection *c) {
-	return amqp_frames_enqueued(c->state) || amqp_data_in_buffer(c->state);
+	return amqp_frames_enqueued(c->state) || amqp_data_in_buffer(c->state) || tls_has_pending(&c->tls);
 }
 
 int connection_fd(const struct connection *c) {

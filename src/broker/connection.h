@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread's rabbitmq-c connection: dialling, login, one frame in, one method out, close. Whoever gets a negative result from
+/* The thread's rabbitmq-c connection: dialling, TLS, login, one frame in, one method out, close. Whoever gets a negative result from
  * here drops the connection; why is in `reason`. Private to this room. */
 #pragma once
 
@@ -8,6 +8,7 @@
 #include "broker/amqp_library.h"
 #include "broker/dial.h"
 #include "broker/link.h"
+#include "broker/tls.h"
 
 struct connection {
 	struct link *link;		    /* borrowed */
@@ -17,6 +18,8 @@ struct connection {
 	size_t tried;			    /* failures in a row, since one worked or the thread was told to back off */
 	uint64_t up_usec;		    /* when the login that `up` tells of was complete */
 	amqp_connection_state_t state;	    /* owned; NULL: not connected */
+	struct tls tls;			    /* of `state`, if its address has TLS */
+	int watch_error;		    /* -errno of the attempt to publish the socket in the link, while connecting */
 	amqp_pool_t pool;		    /* scratch memory for what is sent; emptied by each send */
 	unsigned channel_max;		    /* negotiated; at least 1 */
 	unsigned frame_max;		    /* negotiated: the largest frame, in bytes, that we may send */
