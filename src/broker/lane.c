@@ -109,7 +109,8 @@ static size_t count_sent(const struct lane *l) {
 	return n;
 }
 
-/* Nobody can have a message of which the end was not sent, so it can be sent again. It was the first of those that waited. */
+/* Nobody can have a message of which the end was not sent, so it can be sent again. It was the first of those that
+ * waited. */
 static void put_back(struct lane *l) {
 	struct job *j = TAKE(l->sending);
 
@@ -137,8 +138,8 @@ void lane_down(struct lane *l, const char *reason) {
 	l->reason[0] = '\0';
 }
 
-/* The broker has closed the channel because of something that was published on it. What of that it had taken before is unknown,
- * unless there was only the one that it refused. */
+/* The broker has closed the channel because of something that was published on it. What of that it had taken before is
+ * unknown, unless there was only the one that it refused. */
 static void fail_sent(struct lane *l, uint16_t code, const char *reason) {
 	bool soft = code == AMQP_ACCESS_REFUSED || code == AMQP_NOT_FOUND || code == AMQP_PRECONDITION_FAILED;
 	size_t n = count_sent(l);
@@ -151,7 +152,8 @@ static void fail_sent(struct lane *l, uint16_t code, const char *reason) {
 	}
 	LIST_FOREACH(j, &l->sent, struct job, node) {
 		if (n == 1 && l->given_up == 0)
-			finish(l, j, PUBLISH_UNCONFIRMED, "the broker closed the channel instead of confirming it: %s", reason);
+			finish(l, j, PUBLISH_UNCONFIRMED, "the broker closed the channel instead of confirming it: %s",
+			       reason);
 		else
 			finish(l, j, PUBLISH_UNCONFIRMED,
 			       "the broker closed the channel before it confirmed this or another message: %s", reason);
@@ -228,15 +230,17 @@ static bool is_returned(const struct lane *l, const struct job *j, const amqp_ba
 	return id->len == p->message_id.len && memcmp(id->data, p->message_id.bytes, id->len) == 0;
 }
 
-/* basic.return does not say which publication it is about, and the confirms of others may come before that of the one that is meant. So
- * every one that it could be about is taken to be returned: one too many is published twice, one too few would be lost. */
+/* basic.return does not say which publication it is about, and the confirms of others may come before that of the one
+ * that is meant. So every one that it could be about is taken to be returned: one too many is published twice, one too
+ * few would be lost. */
 static void finish_returned(struct lane *l, const amqp_basic_properties_t *p) {
 	LIST_FOREACH(j, &l->sent, struct job, node) {
 		if (!is_returned(l, j, p))
 			continue;
 		if (j->delay_usec)
 			declarer_forget(l->declarer, j->routing_key);
-		finish(l, j, PUBLISH_RETURNED, "no queue would get it: the broker returned it (%s)", l->returned.reason);
+		finish(l, j, PUBLISH_RETURNED, "no queue would get it: the broker returned it (%s)",
+		       l->returned.reason);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A channel in confirm mode that publishes jobs in order, in the broker's thread: a state machine that each frame of the channel and
- * each turn of the thread moves on; it never waits. Results as of struct channel. Its times are those of a clock that stands still
- * while the connection is blocked: see publishing.c. Private to this room. */
+/* A channel in confirm mode that publishes jobs in order, in the broker's thread: a state machine that each frame of the
+ * channel and each turn of the thread moves on; it never waits. Results as of struct channel. Its times are those of a clock
+ * that stands still while the connection is blocked: see publishing.c. Private to this room. */
 #pragma once
 
 #include <stdbool.h>

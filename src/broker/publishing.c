@@ -13,8 +13,8 @@
 #define DECLARER_CHANNEL 1
 #define FIRST_LANE_CHANNEL 2
 
-/* Owned by the thread. The lanes and the declarer live by a clock of their own, which stands still while the broker does not read
- * (connection.blocked) or nobody reads what it says (a backlog): in that time nothing falls due. */
+/* Owned by the thread. The lanes and the declarer live by a clock of their own, which stands still while the broker
+ * does not read (connection.blocked) or nobody reads what it says (a backlog): in that time nothing falls due. */
 struct publishing {
 	struct outbox *outbox; /* borrowed */
 	struct declarer declarer;

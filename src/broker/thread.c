@@ -200,8 +200,8 @@ static int turn(struct thread *t) {
 	int more, r;
 
 	link_busy_connected(t->link, t->connection.heartbeat);
-	/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to blame: while
-	 * there is one the role's clocks stand still. */
+	/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to
+	 * blame: while there is one the role's clocks stand still. */
 	if (t->backlog_usec)
 		t->role->postpone(t->self, now - t->backlog_usec);
 	if (outbox_flush(&t->outbox)) {

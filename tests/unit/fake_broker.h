@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A broker for unit tests: just enough AMQP 0-9-1 to log in, to declare, to consume and to settle, to publish and to confirm, and to
- * misbehave on request. It serves one connection after the other, on a thread of its own. What the test sends itself (fake_ack and so
- * on) goes to the connection that is being served. */
+/* A broker for unit tests: just enough AMQP 0-9-1 to log in, to declare, to consume and to settle, to publish and to
+ * confirm, and to misbehave on request. It serves one connection after the other, on a thread of its own. What the test sends
+ * itself (fake_ack and so on) goes to the connection that is being served. */
 #pragma once
 
 #include <arpa/inet.h>

@@ -110,13 +110,14 @@ static void start(uint16_t port, uint64_t confirm_timeout_usec) {
 	int fd = mkstemp(path);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_gt(dprintf(fd,
-				 "broker = { url = \"amqp://guest:s3cret@127.0.0.1:%u\"; connect_timeout = 10;\n"
-				 "  reconnect = { min_delay = 0.05; max_delay = 0.2; }; };\n"
-				 "queues = ( { name = \"work\"; prefetch = 64; handler = { command = [ \"/bin/true\" ]; "
-				 "}; } );\n",
-				 port),
-			 0);
+	ck_assert_int_gt(
+		dprintf(fd,
+			"broker = { url = \"amqp://guest:s3cret@127.0.0.1:%u\"; connect_timeout = 10;\n"
+			"  reconnect = { min_delay = 0.05; max_delay = 0.2; }; };\n"
+			"queues = ( { name = \"work\"; prefetch = 64; handler = { command = [ \"/bin/true\" ]; "
+			"}; } );\n",
+			port),
+		0);
 	ck_assert_int_eq(config_load(path, &problems, &config), 0);
 	config_problems_clear(&problems);
 	close(fd);
@@ -592,7 +593,8 @@ START_TEST(what_cannot_be_sent_fails_and_hurts_nothing) {
 		p->message->properties.headers = (struct table){.fields = f, .n = 1};
 		f->kind = FIELD_STRING;
 		ck_assert_int_eq(text_set(&f->name, text, i == 5 ? 256 : 2), 0);
-		/* 131072 bytes are the frame: 8 around it, 12 and 2 of the header, 4 and 3 of the table, 1 and 4 of the text. */
+		/* 131072 bytes are the frame: 8 around it, 12 and 2 of the header, 4 and 3 of the table, 1 and 4 of the
+		 * text. */
 		ck_assert_int_eq(text_set(&f->text, text, i == 5 ? 1 : 131072 - 34 + (i == 6 ? 1 : 0)), 0);
 		post(p);
 	}
