@@ -18,12 +18,14 @@ libexecd_a_SOURCES += \
 	%D%/tls_error.c %D%/tls_error.h \
 	%D%/wait.h
 
-check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_error tests/unit/test_broker_link \
-	tests/unit/test_broker_table tests/unit/test_connection
+check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_link tests/unit/test_broker_table
 tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
 tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/fake_broker.h
+
+check_PROGRAMS += tests/unit/test_broker_error tests/unit/test_connection
 tests_unit_test_broker_error_SOURCES = tests/unit/test_broker_error.c tests/unit/check_main.h
-tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c
-tests_unit_test_broker_table_SOURCES = tests/unit/test_broker_table.c
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c tests/unit/check_main.h tests/unit/scratch.h \
 	tests/unit/tls_peer.h
+
+tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c
+tests_unit_test_broker_table_SOURCES = tests/unit/test_broker_table.c
