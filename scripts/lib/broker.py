@@ -271,14 +271,14 @@ class Cluster:
         node = next(n for n in self.nodes if n.running)
         return json.loads(node.ctl("cluster_status", "--formatter", "json"))["running_nodes"]
 
-    def leader(self, queue):
-        """The node that leads a quorum queue, None while there is none."""
+    def replicas(self, queue):
+        """(the node that leads a quorum queue or None, how many of its members run)."""
         node = next(n for n in self.nodes if n.running)
-        for line in node.ctl("list_queues", "--silent", "name", "leader").splitlines():
-            name, _, leader = line.partition("\t")
-            if name == queue:
-                return next((n for n in self.nodes if n.node == leader and n.running), None)
-        return None
+        for row in json.loads(node.ctl("list_queues", "name", "leader", "online", "--formatter", "json")):
+            if row["name"] == queue:
+                leader = next((n for n in self.nodes if n.node == row["leader"] and n.running), None)
+                return leader, len(row["online"])
+        return None, 0
 
     def close(self):
         for node in reversed(self.nodes):  # the first one has the epmd
