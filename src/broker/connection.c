@@ -12,6 +12,7 @@
 #include "autoconf.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/strbuf.h"
 #include "broker/error.h"
 #include "broker/wait.h"
 
@@ -26,11 +27,31 @@
  * servers. */
 #define RESOLVE_USEC (30 * USEC_PER_SEC)
 
+/* A connection that was up for less has not shown that its address works: two brokers that both drop us at once would otherwise
+ * be tried in turn without end and without a pause. */
+#define STABLE_USEC (10 * USEC_PER_SEC)
+#define PUBLISHER_SUFFIX " (publisher)"
+
 #define LITERAL(s) ((amqp_bytes_t){.len = sizeof(s) - 1, .bytes = (char[]){s}})
 
-void connection_init(struct connection *c, struct link *link, const struct config_broker *broker) {
-	*c = (struct connection){.link = link, .broker = broker};
+void connection_init(struct connection *c, struct link *link, const struct config_broker *broker, bool publisher) {
+	*c = (struct connection){.link = link, .broker = broker, .publisher = publisher};
 	init_amqp_pool(&c->pool, POOL_PAGE);
+}
+
+const struct config_address *connection_address(const struct connection *c) {
+	return &c->broker->addresses[c->address];
+}
+
+bool connection_next_address(struct connection *c) {
+	if (c->up_usec && clock_now_usec() - c->up_usec >= STABLE_USEC)
+		c->tried = 0;
+	c->up_usec = 0;
+	c->address = (c->address + 1) % c->broker->n_addresses;
+	if (++c->tried < c->broker->n_addresses)
+		return false;
+	c->tried = 0;
+	return true;
 }
 
 void connection_clear(struct connection *c) {
@@ -55,6 +76,7 @@ void connection_drop(struct connection *c) {
 	(void)link_set_socket(c->link, -1, false);
 	(void)amqp_destroy_connection(c->state);
 	c->state = NULL;
+	tls_clear(&c->tls);
 }
 
 static amqp_table_entry_t entry_text(const char *name, const char *value) {
@@ -67,20 +89,24 @@ static amqp_table_entry_t entry_true(const char *name) {
 				    .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
 }
 
-/* As the broker lists it: the configured name, or one made in buf. */
-static const char *connection_name(const struct connection *c, char *buf, size_t size) {
+/* As the broker lists it: the configured name, or one made from ours. */
+static void connection_name(const struct connection *c, struct strbuf *b) {
 	char host[256];
 
-	if (c->broker->connection_name)
-		return c->broker->connection_name;
-	if (gethostname(host, sizeof(host)) < 0)
-		(void)snprintf(host, sizeof(host), "an unknown host");
-	host[sizeof(host) - 1] = '\0';
-	(void)snprintf(buf, size, "amqp-execd on %s", host);
-	return buf;
+	if (c->broker->connection_name) {
+		strbuf_append_str(b, c->broker->connection_name);
+	} else {
+		if (gethostname(host, sizeof(host)) < 0)
+			(void)snprintf(host, sizeof(host), "an unknown host");
+		host[sizeof(host) - 1] = '\0';
+		strbuf_printf(b, "amqp-execd on %s", host);
+	}
+	if (c->publisher)
+		strbuf_append_str(b, PUBLISHER_SUFFIX);
 }
 
-static amqp_rpc_reply_t login(struct connection *c) {
+static amqp_rpc_reply_t login(struct connection *c, const char *name) {
+	const struct config_address *address = connection_address(c);
 	amqp_table_entry_t capabilities[] = {
 		entry_true("consumer_cancel_notify"),
 		entry_true("connection.blocked"),
@@ -88,8 +114,6 @@ static amqp_rpc_reply_t login(struct connection *c) {
 		entry_true("authentication_failure_close"),
 		entry_true("basic.nack"),
 	};
-	char default_name[300];
-	const char *name = connection_name(c, default_name, sizeof(default_name));
 	amqp_table_entry_t properties[] = {
 		entry_text("product", "amqp-execd"),
 		entry_text("version", PACKAGE_VERSION),
@@ -100,8 +124,26 @@ static amqp_rpc_reply_t login(struct connection *c) {
 	};
 	const amqp_table_t table = {.num_entries = ARRAY_SIZE(properties), .entries = properties};
 
-	return amqp_login_with_properties(c->state, c->broker->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
-					  AMQP_SASL_METHOD_PLAIN, c->broker->username, c->broker->password);
+	/* RabbitMQ takes the user's name from the certificate, whatever is said here; to say nothing is an error for the library. */
+	if (c->broker->auth == CONFIG_AUTH_EXTERNAL)
+		return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
+						  AMQP_SASL_METHOD_EXTERNAL, address->username);
+	return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
+					  AMQP_SASL_METHOD_PLAIN, address->username, address->password);
+}
+
+static int login_broke(struct connection *c, int status) {
+	char text[REASON_MAX];
+
+	if (connection_address(c)->tls && tls_told_why(&c->tls, c->link->fd, text, sizeof(text)))
+		return connection_fail(c, "%s", text);
+	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD && c->broker->auth == CONFIG_AUTH_EXTERNAL)
+		return connection_fail(c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
+					  "certificate (auth)");
+	/* A listener for TLS hangs up on somebody who speaks AMQP at once. */
+	if (!connection_address(c)->tls && (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED))
+		return connection_fail(c, "login failed: %s (is it a port for amqps?)", error_from_status(status));
+	return connection_fail(c, "login failed: %s", error_from_status(status));
 }
 
 static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
@@ -110,18 +152,20 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 	if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply->reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
 		const amqp_connection_close_t *close = reply->reply.decoded;
 
-		c->login_refused = close->reply_code == AMQP_ACCESS_REFUSED;
+		if (close->reply_code == AMQP_ACCESS_REFUSED)
+			c->login_refused = true;
 		error_from_close(close->reply_code, &close->reply_text, text, sizeof(text));
 		return connection_fail(c, "%s", text);
 	}
 	if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
-		return connection_fail(c, "login failed: %s", error_from_status(reply->library_error));
+		return login_broke(c, reply->library_error);
 	return connection_fail(c, "login failed: the broker answered with something unexpected");
 }
 
 static int connection_login(struct connection *c, uint64_t timeout_usec) {
 	const struct timeval timeout = {.tv_sec = (time_t)(timeout_usec / USEC_PER_SEC),
 					.tv_usec = (suseconds_t)(timeout_usec % USEC_PER_SEC)};
+	CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
 	amqp_rpc_reply_t reply;
 	int status = amqp_set_handshake_timeout(c->state, &timeout);
 
@@ -131,10 +175,12 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 		status = amqp_set_rpc_timeout(c->state, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return connection_fail(c, "%s", error_from_status(status));
-	reply = login(c);
+	connection_name(c, &name);
+	reply = login(c, strbuf_str(&name));
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return login_failed(c, &reply);
 	c->channel_max = (unsigned)amqp_get_channel_max(c->state);
+	c->frame_max = (unsigned)amqp_get_frame_max(c->state);
 	c->heartbeat = (unsigned)amqp_get_heartbeat(c->state);
 	/* The library aborts if it is in the middle of a frame, which it is not after the last answer of the login. */
 	status = amqp_tune_connection(c->state, (int)c->channel_max, FRAME_ACCEPTED_MAX, (int)c->heartbeat);
@@ -144,18 +190,10 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 	return 0;
 }
 
-static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata) {
-	const struct dial d = {
-		.host = c->broker->host,
-		.port = c->broker->port,
-		.heartbeat = c->broker->heartbeat,
-		.wake_fd = wake_fd,
-		.wake = wake,
-		.userdata = userdata,
-	};
+static int connect_plain(struct connection *c, const struct dial *d) {
 	CLEANUP(fd_close) int fd = -1;
 	amqp_socket_t *socket;
-	int r = dial(&d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason), &fd);
+	int r = dial(d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason), &fd);
 
 	if (r < 0)
 		return r;
@@ -163,10 +201,45 @@ static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *
 	socket = c->state ? amqp_tcp_socket_new(c->state) : NULL;
 	if (!socket)
 		return connection_fail(c, "out of memory");
-	r = link_set_socket(c->link, fd, true);
-	if (r < 0)
-		return connection_fail(c, "cannot watch the connection: %s", strerror(-r));
+	c->watch_error = link_set_socket(c->link, fd, true);
 	amqp_tcp_socket_set_sockfd(socket, TAKE_FD(fd));
+	return 0;
+}
+
+/* The library's socket is there, its handshake not yet. */
+static void on_tls_connected(int fd, void *userdata) {
+	struct connection *c = userdata;
+
+	dial_tune(fd, c->broker->heartbeat);
+	c->watch_error = link_set_socket(c->link, fd, true);
+}
+
+static int connect_tls(struct connection *c, const struct dial *d) {
+	c->state = amqp_new_connection();
+	if (!c->state)
+		return connection_fail(c, "out of memory");
+	tls_init(&c->tls, &c->broker->tls, d->host, on_tls_connected, c);
+	return tls_open(&c->tls, c->state, d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason));
+}
+
+static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata) {
+	const struct config_address *address = connection_address(c);
+	const struct dial d = {
+		.host = address->host,
+		.port = address->port,
+		.heartbeat = c->broker->heartbeat,
+		.wake_fd = wake_fd,
+		.wake = wake,
+		.userdata = userdata,
+	};
+	int r;
+
+	c->watch_error = 0;
+	r = address->tls ? connect_tls(c, &d) : connect_plain(c, &d);
+	if (r < 0)
+		return r;
+	if (c->watch_error < 0)
+		return connection_fail(c, "cannot watch the connection: %s", strerror(-c->watch_error));
 	/* A stop that came before the socket could be shut down would otherwise wait for the whole login. */
 	return wake(userdata);
 }
@@ -177,7 +250,8 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 	uint64_t spent;
 	int r;
 
-	c->login_refused = false;
+	if (c->tried == 0)
+		c->login_refused = false;
 	link_busy(c->link, clock_add_usec(start, clock_add_usec(timeout, RESOLVE_USEC)));
 	r = connection_dial(c, wake_fd, wake, userdata);
 	if (r == 0) {
@@ -193,7 +267,8 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 	}
 	link_set_logged_in(c->link);
 	c->up = true;
-	c->sent_usec = clock_now_usec();
+	c->up_usec = clock_now_usec();
+	c->sent_usec = c->up_usec;
 	return 0;
 }
 
@@ -212,7 +287,7 @@ void connection_release(struct connection *c, const amqp_frame_t *frame) {
 }
 
 bool connection_has_buffered(const struct connection *c) {
-	return amqp_frames_enqueued(c->state) || amqp_data_in_buffer(c->state);
+	return amqp_frames_enqueued(c->state) || amqp_data_in_buffer(c->state) || tls_has_pending(&c->tls);
 }
 
 int connection_fd(const struct connection *c) {

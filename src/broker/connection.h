@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread's rabbitmq-c connection: dialling, login, one frame in, one method out, close. Whoever gets a negative result from
+/* The thread's rabbitmq-c connection: dialling, TLS, login, one frame in, one method out, close. Whoever gets a negative result from
  * here drops the connection; why is in `reason`. Private to this room. */
 #pragma once
 
@@ -8,25 +8,42 @@
 #include "broker/amqp_library.h"
 #include "broker/dial.h"
 #include "broker/link.h"
+#include "broker/tls.h"
 
 struct connection {
 	struct link *link;		    /* borrowed */
 	const struct config_broker *broker; /* borrowed */
+	bool publisher;			    /* the broker's second connection: its name says so */
+	size_t address;			    /* index of the one in use or tried last */
+	size_t tried;			    /* failures in a row, since one worked or the thread was told to back off */
+	uint64_t up_usec;		    /* when the login that `up` tells of was complete */
 	amqp_connection_state_t state;	    /* owned; NULL: not connected */
+	struct tls tls;			    /* of `state`, if its address has TLS */
+	int watch_error;		    /* -errno of the attempt to publish the socket in the link, while connecting */
 	amqp_pool_t pool;		    /* scratch memory for what is sent; emptied by each send */
 	unsigned channel_max;		    /* negotiated; at least 1 */
+	unsigned frame_max;		    /* negotiated: the largest frame, in bytes, that we may send */
 	unsigned heartbeat;		    /* negotiated, seconds; 0: none */
 	uint64_t sent_usec;		    /* when connection_keep_alive last sent something */
 	bool up;			    /* logged in, and nothing has failed since */
-	bool login_refused;		    /* the last connection_open failed by a wrong name or password */
+	bool login_refused;		    /* an address tried since the last wait refused the login */
 	char reason[REASON_MAX];	    /* why the last call failed */
 };
 
-void connection_init(struct connection *c, struct link *link, const struct config_broker *broker);
+/* publisher: whether this is the one that the broker's messages are published on. */
+void connection_init(struct connection *c, struct link *link, const struct config_broker *broker, bool publisher);
 void connection_clear(struct connection *c);
 
 /* Resolves, connects, logs in. `wake` as in struct dial. */
 int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata);
+
+/* The address in use, or tried last; at first the one to be tried first. Borrowed from the configuration. */
+const struct config_address *connection_address(const struct connection *c);
+
+/* After connection_open has failed, or the connection was lost: goes on to the broker's next address. True: all of them have been
+ * tried since one worked or since the last true, or there is one only: it is time to wait. False: the next one can be tried at once.
+ * A connection that was lost within seconds does not count as one that worked. */
+bool connection_next_address(struct connection *c);
 
 /* Drops the connection without a word. */
 void connection_drop(struct connection *c);

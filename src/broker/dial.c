@@ -20,12 +20,12 @@
 #define KEEPALIVE_PROBES 3
 
 /* Best effort: a socket without them still works. */
-static void tune(int fd, unsigned heartbeat) {
+void dial_tune(int fd, unsigned heartbeat) {
 	int one = 1;
 	int idle = heartbeat > 0 && heartbeat < USER_TIMEOUT_DEFAULT_SEC ? (int)heartbeat : USER_TIMEOUT_DEFAULT_SEC;
 	int interval = KEEPALIVE_INTERVAL_SEC;
 	int probes = KEEPALIVE_PROBES;
-	/* Sends to a peer that is gone fail after this: the library itself waits for ever. */
+	/* Sends to a peer that is gone, or that does not read, fail after this: the library itself waits for ever. */
 	unsigned user_timeout = (heartbeat > 0 ? 2 * heartbeat : USER_TIMEOUT_DEFAULT_SEC) * 1000;
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -37,7 +37,7 @@ static void tune(int fd, unsigned heartbeat) {
 }
 
 /* Waits until the socket is connected or has failed. *ret_interrupted: the failure is that of `wake`. */
-static int wait_connected(const struct dial *d, int fd, uint64_t deadline, int *ret_interrupted) {
+static int wait_connected(const struct dial *d, int fd, uint64_t deadline, bool *ret_interrupted) {
 	for (;;) {
 		struct pollfd p[2] = {{.fd = fd, .events = POLLOUT}, {.fd = d->wake_fd, .events = POLLIN}};
 		uint64_t now = clock_now_usec();
@@ -54,7 +54,7 @@ static int wait_connected(const struct dial *d, int fd, uint64_t deadline, int *
 		if (p[1].revents) {
 			r = d->wake(d->userdata);
 			if (r < 0) {
-				*ret_interrupted = 1;
+				*ret_interrupted = true;
 				return r;
 			}
 		}
@@ -66,16 +66,15 @@ static int wait_connected(const struct dial *d, int fd, uint64_t deadline, int *
 	}
 }
 
-static int dial_address(const struct dial *d, const struct addrinfo *a, uint64_t deadline, int *ret_interrupted,
-			int *ret_fd) {
+int dial_address(const struct dial *d, const struct addrinfo *a, uint64_t deadline_usec, bool *ret_final, int *ret_fd) {
 	CLEANUP(fd_close) int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
 	int r = 0;
 
 	if (fd < 0)
 		return -errno;
-	tune(fd, d->heartbeat);
+	dial_tune(fd, d->heartbeat);
 	if (connect(fd, a->ai_addr, a->ai_addrlen) < 0)
-		r = errno == EINPROGRESS ? wait_connected(d, fd, deadline, ret_interrupted) : -errno;
+		r = errno == EINPROGRESS ? wait_connected(d, fd, deadline_usec, ret_final) : -errno;
 	if (r == 0)
 		*ret_fd = TAKE_FD(fd);
 	return r;
@@ -95,13 +94,13 @@ static int resolve(const struct dial *d, char *reason, size_t reason_size, struc
 	return r == EAI_MEMORY ? -ENOMEM : -EHOSTUNREACH;
 }
 
-/* "127.0.0.1" or "::1", for the reason. */
-static void address_to_string(const struct addrinfo *a, char *buf, size_t size) {
+void dial_address_to_string(const struct addrinfo *a, char *buf, size_t size) {
 	if (getnameinfo(a->ai_addr, a->ai_addrlen, buf, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
 		(void)snprintf(buf, size, "?");
 }
 
-int dial(const struct dial *d, uint64_t timeout_usec, char *reason, size_t reason_size, int *ret_fd) {
+int dial_each(const struct dial *d, uint64_t timeout_usec, dial_attempt *attempt, void *userdata, char *reason,
+	      size_t reason_size) {
 	struct addrinfo *list;
 	unsigned left = 0;
 	uint64_t deadline;
@@ -114,17 +113,25 @@ int dial(const struct dial *d, uint64_t timeout_usec, char *reason, size_t reaso
 	deadline = clock_add_usec(clock_now_usec(), timeout_usec);
 	for (const struct addrinfo *a = list; a; a = a->ai_next, left--) {
 		uint64_t now = clock_now_usec();
-		char address[64];
-		int interrupted = 0;
+		char address[NI_MAXHOST];
+		bool final = false;
 
 		/* An address that swallows everything must not use up the time of those after it. */
-		r = dial_address(d, a, now + (deadline > now ? (deadline - now) / left : 0), &interrupted, ret_fd);
-		if (r == 0 || interrupted)
+		r = attempt(d, a, now + (deadline > now ? (deadline - now) / left : 0), userdata, &final);
+		if (r == 0 || final)
 			break;
-		address_to_string(a, address, sizeof(address));
+		dial_address_to_string(a, address, sizeof(address));
 		(void)snprintf(reason, reason_size, "cannot connect to %s port %u (%s): %s", d->host, d->port, address,
 			       strerror(-r));
 	}
 	freeaddrinfo(list);
 	return r;
+}
+
+static int attempt_plain(const struct dial *d, const struct addrinfo *a, uint64_t deadline_usec, void *userdata, bool *ret_final) {
+	return dial_address(d, a, deadline_usec, ret_final, userdata);
+}
+
+int dial(const struct dial *d, uint64_t timeout_usec, char *reason, size_t reason_size, int *ret_fd) {
+	return dial_each(d, timeout_usec, attempt_plain, ret_fd, reason, reason_size);
 }

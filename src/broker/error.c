@@ -21,6 +21,7 @@ static const struct {
 	{AMQP_STATUS_TCP_ERROR, "the connection to the broker broke"},
 	{AMQP_STATUS_INVALID_PARAMETER, "a value cannot be sent in AMQP"},
 	{AMQP_STATUS_TABLE_TOO_BIG, "a method with its arguments is larger than a frame may be"},
+	{AMQP_STATUS_SSL_ERROR, "the TLS connection to the broker broke"},
 	{AMQP_STATUS_WRONG_METHOD, "the broker sent an unexpected method"},
 	{AMQP_STATUS_TIMEOUT, "the broker did not answer in time"},
 	{AMQP_STATUS_TIMER_FAILURE, "the system's clock failed"},
@@ -43,9 +44,10 @@ static bool text_contains(const amqp_bytes_t *text, const char *part) {
 /* 406 has several causes, which only the text tells apart. */
 static const char *precondition_hint(const amqp_bytes_t *text) {
 	if (text_contains(text, "delivery acknowledgement on channel") && text_contains(text, "timed out"))
-		return "a message was not settled within the broker's delivery acknowledgement timeout (its "
-		       "consumer_timeout); "
-		       "the broker delivers it again";
+		return "a message was not settled within the broker's delivery acknowledgement timeout (its consumer_timeout, 30 "
+		       "minutes by default), which handler.timeout must be well below; the broker delivers the message again";
+	if (text_contains(text, "message size") && text_contains(text, "max size"))
+		return "the message is larger than the broker accepts";
 	if (text_contains(text, "inequivalent arg"))
 		return "it exists with another declaration than the configured one";
 	if (text_contains(text, "unknown delivery tag"))
@@ -59,6 +61,10 @@ static const char *missing_hint(const amqp_bytes_t *text) {
 		return "an exchange that it needs does not exist at the broker";
 	if (text_contains(text, "- no queue "))
 		return "the queue does not exist at the broker";
+	if (text_contains(text, "is down or inaccessible"))
+		return "the node of the broker's cluster that holds the queue is down";
+	if (text_contains(text, "stopped by supervisor"))
+		return "the queue has failed at the broker";
 	return "it, or something that it needs, does not exist at the broker";
 }
 
@@ -86,6 +92,8 @@ static const char *not_allowed_hint(const amqp_bytes_t *text) {
 
 static const char *close_hint(uint16_t code, const amqp_bytes_t *text) {
 	switch (code) {
+	case AMQP_CONTENT_TOO_LARGE:
+		return "the message is larger than the broker accepts";
 	case AMQP_CONNECTION_FORCED:
 		return "the broker or its operator closed the connection";
 	case AMQP_ACCESS_REFUSED:
@@ -100,6 +108,14 @@ static const char *close_hint(uint16_t code, const amqp_bytes_t *text) {
 		return not_allowed_hint(text);
 	case AMQP_RESOURCE_ERROR:
 		return "the broker has reached a limit";
+	case AMQP_FRAME_ERROR:
+	case AMQP_SYNTAX_ERROR:
+	case AMQP_COMMAND_INVALID:
+	case AMQP_CHANNEL_ERROR:
+	case AMQP_UNEXPECTED_FRAME:
+		return "the broker found a violation of the protocol";
+	case AMQP_NOT_IMPLEMENTED:
+		return "the broker does not support something that is asked for";
 	case AMQP_INTERNAL_ERROR:
 		return "the broker failed";
 	default:
@@ -120,6 +136,11 @@ void error_from_close(uint16_t code, const amqp_bytes_t *text, char *buf, size_t
 		(void)snprintf(buf, size, "%s (%u)", close_hint(code, text), code);
 	else
 		(void)snprintf(buf, size, "%s", strbuf_str(&b));
+}
+
+const char *error_from_cancel(void) {
+	return "the broker has cancelled the consumer: the queue was deleted, its broker node has failed, or, from RabbitMQ 4.3 on, a "
+	       "message was not settled within its consumer_timeout, which handler.timeout must be well below";
 }
 
 void error_format_text(const amqp_bytes_t *text, char *buf, size_t size) {

@@ -13,5 +13,8 @@ const char *error_from_status(int status);
  * which is always terminated. */
 void error_from_close(uint16_t code, const amqp_bytes_t *text, char *buf, size_t size);
 
+/* What a basic.cancel by the broker means, which brings no reason. Static. */
+const char *error_from_cancel(void);
+
 /* Text of the broker's, escaped, into buf, which is always terminated. */
 void error_format_text(const amqp_bytes_t *text, char *buf, size_t size);

@@ -27,6 +27,10 @@ bool outbox_flush(struct outbox *o);
 /* Takes ownership. */
 void outbox_post_message(struct outbox *o, struct message *m, enum item_kind kind);
 
+struct job;
+/* Takes ownership; as ITEM_DONE. */
+void outbox_post_job(struct outbox *o, struct job *j);
+
 /* Posts a copy of *e. There is no way on without it, for the main thread waits for some events for ever: while there is no
  * memory, this waits too, until there is or the link is told to stop (the watchdog sees that). */
 void outbox_post_event(struct outbox *o, const struct event *e);

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
+#include "base/list.h"
 #include "base/macro.h"
-#include "base/mailbox.h"
 #include "broker/broker.h"
 #include "config/config.h"
 #include "message/message.h"
@@ -27,11 +27,13 @@ enum publish_result {
 
 /* What is to be published, and what became of it. Owned by the publisher from publisher_publish until `done`. */
 struct publication {
-	struct mailbox_item item; /* for the mailboxes; `kind` is the broker room's */
-	uint32_t lane;		  /* of publisher_add_lane */
-	struct message *message;  /* owned; its properties and its body are what is published. body_state must be BODY_COMPLETE. */
-	char *exchange;		  /* owned; "": the default exchange */
-	char *routing_key;	  /* owned */
+	struct list node; /* the publisher's */
+	struct job *job;  /* the broker room's; owned, NULL while the thread has it */
+
+	uint32_t lane;		 /* of publisher_add_lane */
+	struct message *message; /* owned; its properties and its body are what is published. body_state must be BODY_COMPLETE. */
+	char *exchange;		 /* owned; "": the default exchange */
+	char *routing_key;	 /* owned */
 	/* If delay_usec is not 0: routing_key is the name of a delay queue (exchange ""), which is declared before it is
 	 * published to: durable, of this type, with a TTL of delay_usec (whole milliseconds), dead-lettering to the queue
 	 * `delay_target` through the default exchange, and expiring some time after it was last used and is empty of what was
@@ -42,7 +44,9 @@ struct publication {
 
 	enum publish_result result;
 	char *reason; /* owned; why it is not CONFIRMED, one printable line without secrets; NULL if confirmed or no memory */
-	/* Called once, on the main thread; takes ownership. Not called any more after publisher_free. */
+	/* Called once, on the main thread, before BROKER_STOPPED at the latest; takes ownership. Message, exchange and keys are
+	 * there again, but for those that a thread keeps which did not end in time (UNCONFIRMED): then they are NULL. Not called any
+	 * more after publisher_free. */
 	void (*done)(struct publication *p, void *userdata);
 	void *userdata;
 };

@@ -32,7 +32,8 @@ struct config_tls {
 	char *ca_file;	    /* certificates to trust, PEM; NULL: those that the system trusts */
 	char *cert_file;    /* our certificate, with its chain, PEM; NULL: none */
 	char *key_file;	    /* its private key, PEM; NULL: in cert_file */
-	char *key_password; /* first line of key_password_file; NULL: the key is not encrypted; a secret like password */
+	char *key_password_file;
+	char *key_password; /* its first line; NULL: the key is not encrypted; a secret like password */
 	bool verify;	    /* check the broker's certificate and the name in it */
 	char *server_name;  /* the name to expect there and to ask for (SNI); NULL: the host of the address */
 	enum config_tls_version min_version;
@@ -40,11 +41,11 @@ struct config_tls {
 
 /* One of the places where a broker can be reached: a node of a cluster, for example. */
 struct config_address {
-	char *host; /* a name, an IPv4 or an IPv6 address without brackets */
-	uint16_t port;
-	char *vhost;
+	char *host;	/* a name, an IPv4 or an IPv6 address without brackets */
+	uint16_t port;	/* 5672 by default, with TLS 5671 */
+	char *vhost;	/* "/" by default */
 	char *username; /* key, else this url, else "guest" */
-	char *password; /* key, else password_file's first line, else this url, else "guest"; never logged, dumped or passed on */
+	char *password; /* key, else password_file, else this url, else "guest"; never logged, dumped or passed on */
 	bool tls;	/* amqps:// */
 };
 
@@ -55,11 +56,6 @@ struct config_broker {
 	enum config_auth auth;
 	struct config_tls tls;
 	uint64_t confirm_timeout_usec; /* how long a published message may wait for its confirm */
-	char *host;	       /* from the url: a name, an IPv4 or an IPv6 address without brackets */
-	uint16_t port;	       /* from the url; 5672 by default */
-	char *vhost;	       /* from the url; "/" by default */
-	char *username;	       /* key, else url, else "guest" */
-	char *password;	       /* key, else password_file's first line, else url, else "guest"; never logged, dumped or passed on */
 	char *connection_name; /* shown by the broker; NULL: made from host and program */
 	unsigned heartbeat;    /* seconds; 0: none */
 	uint64_t connect_timeout_usec;
@@ -95,7 +91,7 @@ enum outcome {
 	OUTCOME_ACK,	 /* basic.ack */
 	OUTCOME_REQUEUE, /* held, then basic.reject with requeue */
 	OUTCOME_RETRY,	 /* a copy to a delay queue, then basic.ack */
-	OUTCOME_REJECT,	 /* a copy to the dead letters, then basic.ack; without dead_letter, basic.reject without requeue */
+	OUTCOME_REJECT,	 /* a copy to the dead letters, then basic.ack; without them, basic.reject without requeue */
 };
 
 /* A set of exit statuses, 0 to 255. */
@@ -120,7 +116,7 @@ struct config_outcomes {
 	struct config_statuses retry;
 	struct config_statuses reject;
 	enum outcome otherwise;	 /* exit statuses in no set */
-	enum outcome on_timeout; /* `otherwise` by default */
+	enum outcome on_timeout; /* `otherwise` by default, but never OUTCOME_ACK */
 	enum outcome on_signal;	 /* likewise */
 	enum config_too_large on_too_large;
 };
@@ -162,7 +158,7 @@ struct config_results {
 struct config_queue {
 	char *name;
 	const struct config_broker *broker; /* borrowed from the same tree */
-	unsigned prefetch;		    /* 1 to 65535; concurrency by default */
+	unsigned prefetch;		    /* 1 to 65535; by default concurrency, at most max_handlers */
 	unsigned concurrency;
 	bool has_priority;
 	int priority; /* x-priority of the consumer */
@@ -231,6 +227,9 @@ int config_dump(const struct config *c, FILE *f);
 
 const char *config_ready_to_string(enum config_ready r);
 const char *outcome_to_string(enum outcome o);
+
+/* Whether a run can have this outcome: by an exit status, a timeout or a signal. */
+bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome);
 
 /* Whether a message of the queue can come to be published again: retry is an outcome of its, or it has dead letters. */
 bool config_queue_publishes(const struct config_queue *q);

@@ -9,6 +9,7 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "config/keys.h"
+#include "config/statuses.h"
 #include "config/units.h"
 #include "config/url.h"
 
@@ -40,12 +41,15 @@ static void dump_string(const char *s, size_t len, struct strbuf *b) {
 	strbuf_append_char(b, '"');
 }
 
-/* Always with a point: libconfig 1.5 needs it to see a float. 17 digits tell every double from the next. */
+/* Always with a point: libconfig 1.5 needs it to see a float. 15 digits give back every decimal that was written with as
+ * many; 17 tell every double from the next. */
 static void dump_float(double f, struct strbuf *b) {
 	char digits[32];
 	char *e;
 
-	(void)snprintf(digits, sizeof(digits), "%.17g", f);
+	(void)snprintf(digits, sizeof(digits), "%.15g", f);
+	if (strtod(digits, NULL) != f)
+		(void)snprintf(digits, sizeof(digits), "%.17g", f);
 	e = strchr(digits, 'e');
 	if (strchr(digits, '.'))
 		strbuf_append_str(b, digits);
@@ -115,6 +119,19 @@ static void dump_environment(char **variables, struct strbuf *b) {
 	strbuf_append_char(b, '}');
 }
 
+/* A list, as numbers and ranges cannot be in one array. */
+static void dump_statuses(const struct config_statuses *set, struct strbuf *b) {
+	strbuf_append_char(b, '(');
+	for (unsigned first, last = 0, from = 0; statuses_next(set, from, &first, &last); from = last + 1) {
+		strbuf_append_str(b, from > 0 ? ", " : " ");
+		if (last > first)
+			strbuf_printf(b, "\"%u-%u\"", first, last);
+		else
+			strbuf_printf(b, "%u", first);
+	}
+	strbuf_append_str(b, " )");
+}
+
 static void dump_list(const struct key *k, const void *base, unsigned level, struct strbuf *b) {
 	const char *array = *(char *const *)(const void *)((const char *)base + k->offset);
 	size_t n = *(const size_t *)(const void *)((const char *)base + k->count_offset);
@@ -139,6 +156,8 @@ static void dump_scalar(const struct key *k, const void *base, struct strbuf *b)
 		strbuf_printf(b, "%" PRId64, value.i);
 	else if (k->type == KEY_UINT)
 		strbuf_printf(b, "%" PRIu64, value.u);
+	else if (k->type == KEY_FLOAT)
+		dump_float(value.number, b);
 	else if (k->type == KEY_ENUM)
 		strbuf_printf(b, "\"%s\"", k->names[value.index]);
 	else if (k->type == KEY_SIZE || k->type == KEY_DURATION || k->type == KEY_SECONDS) {
@@ -151,6 +170,33 @@ static void dump_scalar(const struct key *k, const void *base, struct strbuf *b)
 	}
 }
 
+/* Whether one user name is for all addresses, so that it can be written as a key of its own. */
+static bool has_one_username(const struct config_broker *b) {
+	for (size_t i = 1; i < b->n_addresses; i++)
+		if (strcmp(b->addresses[i].username, b->addresses[0].username) != 0)
+			return false;
+	return true;
+}
+
+static void dump_url(const struct config_broker *b, const struct config_address *a, struct strbuf *out) {
+	struct url u = {.tls = a->tls, .host = a->host, .port = a->port, .vhost = a->vhost};
+
+	if (!has_one_username(b))
+		u.username = a->username;
+	strbuf_append_char(out, '"');
+	url_format(&u, out);
+	strbuf_append_char(out, '"');
+}
+
+static void dump_urls(const struct config_broker *b, struct strbuf *out) {
+	strbuf_append_char(out, '[');
+	for (size_t i = 0; i < b->n_addresses; i++) {
+		strbuf_append_str(out, i ? ", " : " ");
+		dump_url(b, &b->addresses[i], out);
+	}
+	strbuf_append_str(out, " ]");
+}
+
 static void dump_value(const struct key *k, const void *base, unsigned level, struct strbuf *b) {
 	const void *at = (const char *)base + k->offset;
 	const struct config_broker *broker = base;
@@ -159,15 +205,23 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 	switch (k->type) {
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_FILE:
+	case KEY_PRIVATE_FILE:
+	case KEY_SECRET_FILE:
 		string = *(char *const *)at;
 		dump_string(string, strlen(string), b);
 		break;
 	case KEY_URL:
-		strbuf_append_char(b, '"');
-		url_format(broker->host, broker->port, broker->vhost, b);
-		strbuf_append_char(b, '"');
+		dump_url(broker, broker->addresses, b);
 		break;
-	case KEY_SECRET:
+	case KEY_URLS:
+		dump_urls(broker, b);
+		break;
+	case KEY_USERNAME:
+		string = broker->addresses[0].username;
+		dump_string(string, strlen(string), b);
+		break;
+	case KEY_PASSWORD:
 		strbuf_append_str(b, "\"" HIDDEN "\"");
 		break;
 	case KEY_BROKER:
@@ -183,6 +237,9 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 		break;
 	case KEY_TABLE:
 		dump_table(at, false, b);
+		break;
+	case KEY_STATUSES:
+		dump_statuses(at, b);
 		break;
 	case KEY_GROUP:
 		strbuf_append_str(b, "{\n");
@@ -203,16 +260,26 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
  * another way of giving what a further key holds. */
 static bool has_value(const struct key *k, const void *base) {
 	const void *at = (const char *)base + k->offset;
+	const struct config_broker *broker = base;
 
 	if (k->present_offset != KEY_NO_OFFSET && !*((const bool *)base + k->present_offset))
 		return false;
 	switch (k->type) {
 	case KEY_ONE:
 	case KEY_DEFAULTS:
-	case KEY_SECRET_FILE:
+	case KEY_PASSWORD_FILE:
 		return false;
+	case KEY_URL:
+		return broker->n_addresses == 1;
+	case KEY_URLS:
+		return broker->n_addresses > 1;
+	case KEY_USERNAME:
+		return has_one_username(broker);
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_FILE:
+	case KEY_PRIVATE_FILE:
+	case KEY_SECRET_FILE:
 	case KEY_STRINGS:
 	case KEY_COMMAND:
 	case KEY_ENVIRONMENT:

@@ -37,8 +37,12 @@ void reader_leave(struct reader *r, size_t mark);
 void reader_problem(struct reader *r, const config_setting_t *s, const char *format, ...) PRINTF_LIKE(3, 4);
 void reader_warning(struct reader *r, const config_setting_t *s, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Notes that the setting is not what its key (or `expected`, if it is not NULL) wants: "expected ..., found ...". */
+/* Notes that the setting is not what its key (or `expected`, if it is not NULL) wants: "expected ..., found ...". It is
+ * marked as wrong. */
 void reader_mismatch(struct reader *r, const struct key *k, const config_setting_t *s, const char *expected);
+
+/* Whether that has been noted of the setting. What it says is not to be compared with other settings then. */
+bool setting_is_wrong(const config_setting_t *s);
 
 /* Where the setting is. */
 struct place reader_place(const struct reader *r, const config_setting_t *s);
@@ -65,6 +69,18 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 
 /* Gives the key its default, if it has one. `group` is where it is missing. (value.c) */
 void value_default(struct reader *r, const struct key *k, const config_setting_t *group, void *base);
+
+/* Reads the key of a file: its path, and for KEY_SECRET_FILE the secret. (file.c) */
+void file_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
+
+/* Reads the first line of the file whose path s is. False: it was noted why there is none. *ret is the caller's, to be
+ * freed with secret_free. (file.c) */
+bool file_read_secret(struct reader *r, const struct key *k, const config_setting_t *s, char **ret);
+
+/* Read and give defaults to KEY_URL, KEY_URLS, KEY_USERNAME, KEY_PASSWORD and KEY_PASSWORD_FILE. The rows of URLs come
+ * before the others in the table. (address.c) */
+void address_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
+void address_default(struct reader *r, const struct key *k, void *base);
 
 /* Reads a group as an AMQP table. (arguments.c) */
 void arguments_read(struct reader *r, const config_setting_t *s, struct table *ret);

@@ -18,11 +18,16 @@ void strings_free(char **strings) {
 	free(strings);
 }
 
-static void clear_url(struct config_broker *b) {
-	free(b->host);
-	free(b->vhost);
-	b->host = NULL;
-	b->vhost = NULL;
+void addresses_clear(struct config_broker *b) {
+	for (struct config_address *a = b->addresses; a && a < b->addresses + b->n_addresses; a++) {
+		free(a->host);
+		free(a->vhost);
+		free(a->username);
+		secret_free(a->password);
+	}
+	free(b->addresses);
+	b->addresses = NULL;
+	b->n_addresses = 0;
 }
 
 static void clear_list(const struct key *k, void *base) {
@@ -37,15 +42,21 @@ static void clear_list(const struct key *k, void *base) {
 
 static void clear_key(const struct key *k, void *base) {
 	void *at = (char *)base + k->offset;
+	char **secret;
 
 	switch (k->type) {
-	case KEY_STRING:
-	case KEY_PATH:
+	case KEY_SECRET_FILE:
+		secret = (char **)(void *)((char *)base + k->secret_offset);
+		secret_free(*secret);
+		*secret = NULL;
 		free(*(char **)at);
 		*(char **)at = NULL;
 		break;
-	case KEY_SECRET:
-		secret_free(*(char **)at);
+	case KEY_STRING:
+	case KEY_PATH:
+	case KEY_FILE:
+	case KEY_PRIVATE_FILE:
+		free(*(char **)at);
 		*(char **)at = NULL;
 		break;
 	case KEY_STRINGS:
@@ -57,8 +68,8 @@ static void clear_key(const struct key *k, void *base) {
 	case KEY_TABLE:
 		table_clear(at);
 		break;
-	case KEY_URL:
-		clear_url(base);
+	case KEY_URL: /* and with it all that is kept in the addresses */
+		addresses_clear(base);
 		break;
 	case KEY_GROUP:
 		section_clear(k->child, at);

@@ -187,18 +187,15 @@ static int parse_path(const char *s, struct url *u, const char **ret_why) {
 	return r;
 }
 
-static int parse_scheme(const char **s, const char **ret_why) {
+static int parse_scheme(const char **s, struct url *u, const char **ret_why) {
 	size_t n = strcspn(*s, ":/");
 
 	if (strncmp(*s + n, "://", 3) != 0)
-		return fail("it does not begin with amqp://", ret_why);
-	if (n == 5 && strncasecmp(*s, "amqps", n) == 0)
-		return fail(
-			"amqps:// (TLS) is not supported by this version; use amqp:// on a trusted network or through "
-			"a tunnel",
-			ret_why);
-	if (n != 4 || strncasecmp(*s, "amqp", n) != 0)
-		return fail("its scheme is not amqp", ret_why);
+		return fail("it does not begin with amqp:// or amqps://", ret_why);
+	u->tls = n == 5 && strncasecmp(*s, "amqps", n) == 0;
+	if (!u->tls && (n != 4 || strncasecmp(*s, "amqp", n) != 0))
+		return fail("its scheme is not amqp or amqps", ret_why);
+	u->port = u->tls ? URL_PORT_DEFAULT_TLS : URL_PORT_DEFAULT;
 	*s += n + 3;
 	return 0;
 }
@@ -208,13 +205,13 @@ static int parse(const char *s, struct url *u, const char **ret_why) {
 	const char *at, *path;
 	int r;
 
-	r = parse_scheme(&s, ret_why);
+	r = parse_scheme(&s, u, ret_why);
 	if (r < 0)
 		return r;
 	if (strchr(s, '?'))
 		return fail(
-			"query parameters are not supported: use the keys heartbeat and connect_timeout (a ? in a name "
-			"or password is written %3F)",
+			"query parameters are not supported: use the keys heartbeat, connect_timeout and tls (a ? in a "
+			"name or password is written %3F)",
 			ret_why);
 	if (strchr(s, '#'))
 		return fail("a fragment (#) has no meaning here (a # in a name or password is written %23)", ret_why);
@@ -244,7 +241,7 @@ static int parse(const char *s, struct url *u, const char **ret_why) {
 }
 
 int url_parse(const char *s, struct url *ret, const char **ret_why) {
-	struct url u = {.port = URL_PORT_DEFAULT};
+	struct url u = {0};
 	int r;
 
 	r = parse(s, &u, ret_why);
@@ -275,19 +272,23 @@ static void append_encoded(struct strbuf *b, const char *s) {
 	}
 }
 
-void url_format(const char *host, uint16_t port, const char *vhost, struct strbuf *b) {
-	strbuf_append_str(b, "amqp://");
-	if (strchr(host, ':')) {
-		const char *zone = strchr(host, '%');
-		size_t n = zone ? (size_t)(zone - host) : strlen(host);
+void url_format(const struct url *u, struct strbuf *b) {
+	strbuf_append_str(b, u->tls ? "amqps://" : "amqp://");
+	if (u->username) {
+		append_encoded(b, u->username);
+		strbuf_append_char(b, '@');
+	}
+	if (strchr(u->host, ':')) {
+		const char *zone = strchr(u->host, '%');
+		size_t n = zone ? (size_t)(zone - u->host) : strlen(u->host);
 
 		strbuf_append_char(b, '[');
-		strbuf_append(b, host, n); /* digits, letters and colons */
-		append_encoded(b, host + n);
+		strbuf_append(b, u->host, n); /* digits, letters and colons */
+		append_encoded(b, u->host + n);
 		strbuf_append_char(b, ']');
 	} else {
-		append_encoded(b, host);
+		append_encoded(b, u->host);
 	}
-	strbuf_printf(b, ":%u/", port);
-	append_encoded(b, vhost);
+	strbuf_printf(b, ":%u/", u->port);
+	append_encoded(b, u->vhost);
 }

@@ -3,16 +3,13 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "config/reader.h"
 #include "config/section.h"
-#include "config/trusted.h"
+#include "config/statuses.h"
 #include "config/units.h"
-#include "config/url.h"
 
-#define PASSWORD_FILE_MAX 4096 /* bytes */
 #define NAME_PREFIX "AMQP_"    /* of environment variables: the daemon's own */
 #define EXEC_STRING_MAX 131071 /* bytes of one argument or variable that execve(2) takes: 32 pages less the NUL */
 
@@ -46,6 +43,13 @@ static int number_from_setting(const struct key *k, const config_setting_t *s, u
 		}
 		return r;
 	}
+	if (k->type == KEY_FLOAT) {
+		if (config_setting_type(s) == CONFIG_TYPE_FLOAT)
+			ret->number = config_setting_get_float(s);
+		else
+			ret->number = setting_get_integer(s, &n) ? (double)n : 0;
+		return 0;
+	}
 	if (!setting_get_integer(s, &n))
 		return -EINVAL;
 	if (k->type == KEY_INT)
@@ -60,7 +64,7 @@ static int number_from_setting(const struct key *k, const config_setting_t *s, u
 /* Types that key_store stores. */
 static void read_scalar(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
 	union key_value value = {0};
-	bool quoted = k->type != KEY_BOOL && k->type != KEY_INT && k->type != KEY_UINT;
+	bool quoted = k->type != KEY_BOOL && k->type != KEY_INT && k->type != KEY_UINT && k->type != KEY_FLOAT;
 	int result = -EINVAL;
 
 	if (k->type == KEY_BOOL && config_setting_type(s) == CONFIG_TYPE_BOOL) {
@@ -75,7 +79,10 @@ static void read_scalar(struct reader *r, const struct key *k, const config_sett
 	}
 	if (result == 0) {
 		key_store(k, &value, base);
-	} else if (result == -EINVAL && (k->type == KEY_DURATION || k->type == KEY_SECONDS)) {
+		return;
+	}
+	value_default(r, k, NULL, base);
+	if (result == -EINVAL && (k->type == KEY_DURATION || k->type == KEY_SECONDS)) {
 		CLEANUP(strbuf_free) struct strbuf expected = STRBUF_INIT;
 
 		key_append_expected(k, &expected);
@@ -114,100 +121,6 @@ static void read_string(struct reader *r, const struct key *k, const config_sett
 		reader_problem(r, s, "a name with control characters would spoil every line of the log that it is in");
 	else
 		replace(at(k, base), reader_strdup(r, string));
-}
-
-/* A secret in a file that everybody may read is none. */
-static void warn_if_readable(struct reader *r, const config_setting_t *s) {
-	const struct source_file *file = source_file_at(r->source, (unsigned)config_setting_source_line(s));
-
-	if (file->mode & S_IROTH)
-		reader_warning(r, s,
-			       "everybody can read this password (the file's mode is %04o): use chmod o-r, or "
-			       "password_file",
-			       (unsigned)file->mode);
-}
-
-static void replace_secret(char **to, char *string) {
-	secret_free(*to);
-	*to = string;
-}
-
-static void read_secret(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
-	if (!is_string(s)) {
-		reader_mismatch(r, k, s, NULL);
-		return;
-	}
-	replace_secret(at(k, base), reader_strdup(r, setting_string(s)));
-	warn_if_readable(r, s);
-}
-
-static void read_secret_file(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
-	CLEANUP(trusted_clear) struct trusted file = {0};
-	CLEANUP(strbuf_free) struct strbuf why = STRBUF_INIT;
-	const char *path = is_string(s) ? setting_string(s) : NULL;
-	int result;
-
-	for (const struct key *other = key_next(k->section, NULL); other; other = key_next(k->section, other))
-		if (other->type == KEY_SECRET && setting_member(config_setting_parent(s), other->name))
-			reader_problem(r, s, "give either this or \"%s\", not both", other->name);
-	if (!path || *path != '/') {
-		reader_mismatch(r, k, s, NULL);
-		return;
-	}
-	result = trusted_read(path, PASSWORD_FILE_MAX, &file, &why);
-	if (result < 0) {
-		CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
-
-		if (result == -ENOMEM)
-			(void)reader_check(r, result);
-		strbuf_append_escaped(&name, path, strlen(path));
-		reader_problem(r, s, "\"%s\" %s", strbuf_str(&name), strbuf_str(&why));
-		return;
-	}
-	if (file.mode & S_IROTH)
-		reader_warning(r, s, "everybody can read this file (its mode is %04o): use chmod o-r",
-			       (unsigned)file.mode);
-	if (memchr(file.data, '\0', file.len)) {
-		reader_problem(r, s, "the file holds a NUL byte: expected a password on its first line");
-		return;
-	}
-	file.data[strcspn(file.data, "\r\n")] = '\0';
-	if (!*file.data)
-		reader_problem(r, s, "the file's first line is empty: expected a password there");
-	else
-		replace_secret(at(k, base), reader_strdup(r, file.data));
-}
-
-/* Sets what the URL says. The rows of username and password come after it in the table and so replace what it says of
- * them. */
-static void set_url(struct reader *r, const struct url *u, struct config_broker *b) {
-	replace(&b->host, reader_strdup(r, u->host));
-	replace(&b->vhost, reader_strdup(r, u->vhost));
-	b->port = u->port;
-	if (u->username)
-		replace(&b->username, reader_strdup(r, u->username));
-	if (u->password)
-		replace_secret(&b->password, reader_strdup(r, u->password));
-}
-
-static void read_url(struct reader *r, const struct key *k, const config_setting_t *s, const char *text, void *base) {
-	CLEANUP(url_clear) struct url u = {0};
-	const char *why = NULL;
-	int result;
-
-	result = url_parse(text, &u, &why);
-	if (result == -EINVAL) {
-		CLEANUP(strbuf_free) struct strbuf expected = STRBUF_INIT;
-
-		key_append_expected(k, &expected);
-		reader_problem(r, s, "expected %s, but %s", strbuf_str(&expected), why);
-		return;
-	}
-	if (reader_check(r, result) < 0)
-		return;
-	if (u.password && s)
-		warn_if_readable(r, s);
-	set_url(r, &u, base);
 }
 
 static void read_broker(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
@@ -295,6 +208,42 @@ static void read_strings(struct reader *r, const struct key *k, const config_set
 	*(char ***)at(k, base) = strings;
 }
 
+/* A status or a range of a set. */
+static void read_status(struct reader *r, const struct key *k, const config_setting_t *s, struct config_statuses *set) {
+	int64_t n;
+	int result = -EINVAL;
+
+	if (is_string(s)) {
+		result = statuses_parse(setting_string(s), set);
+	} else if (config_setting_is_number(s) && setting_get_integer(s, &n)) {
+		result = n >= 0 && n <= STATUS_MAX ? 0 : -ERANGE;
+		if (result == 0)
+			statuses_add(set, (unsigned)n, (unsigned)n);
+	}
+	if (result == -EDOM)
+		reader_mismatch(r, k, s, "a range that begins with the lesser status");
+	else if (result < 0)
+		reader_mismatch(r, k, s, "a status from 0 to 255, or a range such as \"64-78\"");
+}
+
+static void read_statuses(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	struct config_statuses set = {0};
+
+	if (config_setting_is_group(s) || config_setting_type(s) == CONFIG_TYPE_BOOL) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	if (!config_setting_is_aggregate(s))
+		read_status(r, k, s, &set);
+	for (int i = 0; config_setting_is_aggregate(s) && i < config_setting_length(s); i++) {
+		size_t mark = reader_enter_index(r, i);
+
+		read_status(r, k, config_setting_get_elem((config_setting_t *)s, (unsigned)i), &set);
+		reader_leave(r, mark);
+	}
+	*(struct config_statuses *)at(k, base) = set;
+}
+
 static bool is_variable_name(const char *name) {
 	if (!*name || (*name >= '0' && *name <= '9'))
 		return false;
@@ -376,17 +325,17 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	case KEY_PATH:
 		read_string(r, k, s, base);
 		break;
-	case KEY_URL:
-		if (is_string(s))
-			read_url(r, k, s, setting_string(s), base);
-		else
-			reader_mismatch(r, k, s, NULL);
-		break;
-	case KEY_SECRET:
-		read_secret(r, k, s, base);
-		break;
+	case KEY_FILE:
+	case KEY_PRIVATE_FILE:
 	case KEY_SECRET_FILE:
-		read_secret_file(r, k, s, base);
+		file_read(r, k, s, base);
+		break;
+	case KEY_URL:
+	case KEY_URLS:
+	case KEY_USERNAME:
+	case KEY_PASSWORD:
+	case KEY_PASSWORD_FILE:
+		address_read(r, k, s, base);
 		break;
 	case KEY_BROKER:
 		read_broker(r, k, s, base);
@@ -394,6 +343,9 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	case KEY_STRINGS:
 	case KEY_COMMAND:
 		read_strings(r, k, s, base);
+		break;
+	case KEY_STATUSES:
+		read_statuses(r, k, s, base);
 		break;
 	case KEY_ENVIRONMENT:
 		read_environment(r, k, s, inherited, base);
@@ -445,13 +397,17 @@ void value_default(struct reader *r, const struct key *k, const config_setting_t
 		break;
 	case KEY_STRING:
 	case KEY_PATH:
-	case KEY_SECRET:
-		/* The URL may have set it. */
-		if (k->fallback && !*(char **)at(k, base))
+		if (k->fallback)
 			*(char **)at(k, base) = reader_strdup(r, k->fallback);
 		break;
 	case KEY_URL:
-		read_url(r, k, NULL, k->fallback, base);
+	case KEY_USERNAME:
+	case KEY_PASSWORD:
+		address_default(r, k, base);
+		break;
+	case KEY_STATUSES:
+		if (k->fallback)
+			(void)statuses_parse(k->fallback, at(k, base));
 		break;
 	case KEY_STRINGS:
 		default_strings(r, k, base);

@@ -23,6 +23,7 @@ MAY_INCLUDE = {
 # Which files may include a library's header, as patterns of paths below src/.
 LIBRARIES = {
     r"(rabbitmq-c/)?(amqp|amqp_\w+|tcp_socket|ssl_socket|framing)\.h": [r"broker/", r"ctl/"],
+    r"openssl/\w+\.h": [r"broker/tls\w*\.[ch]$"],
     r"libconfig\.h": [r"config/"],
     r"jansson\.h": [r"message/", r"service/", r"ctl/"],
     r"microhttpd\.h": [r"service/"],

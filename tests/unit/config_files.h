@@ -57,7 +57,10 @@ static inline void refuse(const char *path, const char *expected) {
 	int r = config_load(path, &problems, &c);
 	char *text = problems_text(&problems);
 
-	ck_assert_msg(strcmp(text, expected) == 0, "%s: expected\n%sgot\n%s", path, expected, text);
+	/* Check ends the program on a message that is longer than its own limit. */
+	if (strcmp(text, expected) != 0)
+		fprintf(stderr, "%s: expected\n%sgot\n%s", path, expected, text);
+	ck_assert_msg(strcmp(text, expected) == 0, "%s: see above", path);
 	ck_assert_int_eq(r, -EINVAL);
 	ck_assert_ptr_null(c);
 	ck_assert_uint_gt(problems.n_errors, 0);

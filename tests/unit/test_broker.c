@@ -62,6 +62,7 @@ static void count_callback(void) {
 
 static void on_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
 	ck_assert_ptr_eq(userdata, &seen);
+	ck_assert_ptr_eq(report->address, &config->brokers[0].addresses[0]);
 	count_callback();
 	seen.state = state;
 	seen.states[state]++;
@@ -215,22 +216,25 @@ static void teardown_fake(void) {
 }
 
 START_TEST(messages_are_delivered_and_settled) {
-	fake.deliveries = 3;
+	fake.deliveries = 4;
 	start_broker(fake.port, "");
 	start_consumer();
-	ck_until(seen.messages == 3);
+	ck_until(seen.messages == 4);
 	ck_assert_int_eq(seen.state, BROKER_UP);
 	ck_assert_int_eq(seen.consumer_state, CONSUMER_CONSUMING);
 	ck_assert_uint_eq(seen.held[2]->delivery_tag, 3);
 	settle(0, VERDICT_ACK);
 	settle(1, VERDICT_REQUEUE);
 	settle(2, VERDICT_RETURN);
+	settle(3, VERDICT_REJECT);
 	/* An orderly stop sends what was posted before it. */
 	ck_assert_int_eq(broker_stop(broker, 5 * USEC_PER_SEC), 0);
 	ck_until(seen.state == BROKER_STOPPED);
 	ck_assert_uint_eq(atomic_load(&fake.acks), 1);
 	ck_assert_uint_eq(atomic_load(&fake.rejects), 1);
 	ck_assert_uint_eq(atomic_load(&fake.nacks), 1);
+	ck_assert_uint_eq(atomic_load(&fake.discards), 1);
+	ck_assert(!atomic_load(&fake.is_publisher));
 	ck_assert_uint_eq(atomic_load(&fake.closes), 1);
 	ck_assert_uint_eq(seen.losts, 1);
 	ck_assert_uint_eq(seen.unsettled, 0);

@@ -50,6 +50,11 @@ static const struct {
 	{"amqp://host/a:b", U, U, "host", 5672, "a:b"},
 	{"amqp://host/caf%C3%A9", U, U, "host", 5672, "caf\xc3\xa9"},
 	{"amqp://my_broker.example.org./x", U, U, "my_broker.example.org.", 5672, "x"},
+	/* with TLS */
+	{"amqps://", U, U, "localhost", 5671, "/"},
+	{"amqps://u%40x:p@host/v", "u@x", "p", "host", 5671, "v"},
+	{"AMQPS://host:5672", U, U, "host", 5672, "/"},
+	{"amqps://[::1]/", U, U, "::1", 5671, ""},
 };
 
 static void assert_text(const char *url, const char *found, const char *expected) {
@@ -70,6 +75,7 @@ START_TEST(urls_are_taken_apart) {
 	assert_text(text, u.host, good[_i].host);
 	assert_text(text, u.vhost, good[_i].vhost);
 	ck_assert_uint_eq(u.port, good[_i].port);
+	ck_assert(u.tls == (text[4] == 's' || text[4] == 'S'));
 }
 END_TEST
 
@@ -79,11 +85,14 @@ START_TEST(urls_are_put_together_again) {
 	const char *why = NULL;
 
 	ck_assert_int_eq(url_parse(good[_i].text, &u, &why), 0);
-	url_format(u.host, u.port, u.vhost, &b);
+	url_format(&u, &b);
 	ck_assert_msg(url_parse(strbuf_str(&b), &again, &why) == 0, "%s: %s", strbuf_str(&b), why);
 	ck_assert_str_eq(again.host, u.host);
 	ck_assert_str_eq(again.vhost, u.vhost);
 	ck_assert_uint_eq(again.port, u.port);
+	ck_assert(again.tls == u.tls);
+	assert_text(good[_i].text, again.username, u.username);
+	ck_assert_ptr_null(again.password);
 }
 END_TEST
 
@@ -100,11 +109,10 @@ static const struct {
 	{"http://u:SECRET@host", "scheme is not amqp"},
 	{"amqpx://u:SECRET@host", "scheme is not amqp"},
 	{" amqp://u:SECRET@host", "scheme is not amqp"},
-	{"amqps://u:SECRET@host", "amqps:// (TLS) is not supported by this version"},
-	{"AMQPS://u:SECRET@host", "amqps:// (TLS) is not supported by this version"},
-	{"amqp://u:SECRET@host/?heartbeat=5", "heartbeat and connect_timeout"},
-	{"amqp://u:SECRET@host?connection_timeout=5", "heartbeat and connect_timeout"},
-	{"amqp://u:SECRET?@host", "heartbeat and connect_timeout"},
+	{"amqpss://u:SECRET@host", "scheme is not amqp or amqps"},
+	{"amqp://u:SECRET@host/?heartbeat=5", "heartbeat, connect_timeout and tls"},
+	{"amqp://u:SECRET@host?connection_timeout=5", "heartbeat, connect_timeout and tls"},
+	{"amqp://u:SECRET?@host", "heartbeat, connect_timeout and tls"},
 	{"amqp://u:SECRET@host/#top", "fragment"},
 	{"amqp://u:SECRET@SECRET@host", "more than one @"},
 	{"amqp://u:SEC:SECRET@host", "percent-encoded"},
