@@ -8,6 +8,9 @@ from broker import Cluster
 from faults import QUICK, Load, deciding, wait_dead, wait_handled
 from harness import Rabbit, configuration, wait_until
 
+# What a quorum queue was dead-lettering when a leader died waits until this is over: three minutes by default.
+ADVANCED = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 3000}]}]"
+
 
 def kill_leader(cluster, queue, daemon, ledger):
     """Kills the node that leads the queue; returns it, and how many messages were handled in the second before: their
@@ -29,7 +32,7 @@ def kill_leader(cluster, queue, daemon, ledger):
 def test_row_03_cluster_node_killed(daemon, ledger, settle_accounts):
     """kill -9 of the leader of a quorum queue, twice: the daemon goes on with the next URL, retries and dead letters too."""
     plans = ["75/1", "65", "1/1", "KILL/1"]
-    with Cluster() as cluster:
+    with Cluster(advanced=ADVANCED) as cluster:
         client = Rabbit(cluster.nodes[0]).connect()
         dead, queue = client.declare("dead", "quorum"), client.declare("work", "quorum")
         # A queue is led by the node that it is declared at, which is the one that the daemon uses first.
