@@ -36,7 +36,7 @@ void tls_init(struct tls *t, const struct config_tls *config, const char *host, 
 	size_t len;
 
 	*t = (struct tls){.config = config, .connected = connected, .userdata = userdata, .alert = -1};
-	(void)snprintf(t->name, sizeof(t->name), "%s", config->server_name ? config->server_name : host);
+	(void)snprintf(t->name, sizeof(t->name), "%s", config->server_name && config->server_name[0] ? config->server_name : host);
 	/* Neither the dot that ends a complete name nor the zone of a link-local address is in a certificate. */
 	len = strlen(t->name);
 	if (len > 1 && t->name[len - 1] == '.')

@@ -146,8 +146,8 @@ static void check_argument(struct reader *r, const config_setting_t *group, cons
 	if (!given || !table_find(arguments, argument))
 		return;
 	mark = reader_enter(r, "arguments");
-	reader_problem(r, check_member_or_group(group, "arguments"), "%s is what \"%s\" sets: give one of them", argument,
-		       key);
+	reader_problem(r, check_member_or_group(group, "arguments"), "%s is what \"%s\" sets: give one of them",
+		       argument, key);
 	reader_leave(r, mark);
 }
 
@@ -204,8 +204,9 @@ static void check_delivery_timeout(struct reader *r, const config_setting_t *s, 
 	units_format_duration(q->handler.timeout_usec, &timeout);
 	units_format_duration(hold_usec, &hold);
 	if (timeout_at && (q->handler.timeout_usec >= DELIVERY_TIMEOUT || !hold_at))
-		check_warning(r, timeout_at, "handler", "timeout", "%s, and then requeue.%s (%s): " DELIVERY_TIMEOUT_TEXT,
-			      strbuf_str(&timeout), hold_usec > 0 ? "max_delay" : "delay", strbuf_str(&hold));
+		check_warning(r, timeout_at, "handler", "timeout",
+			      "%s, and then requeue.%s (%s): " DELIVERY_TIMEOUT_TEXT, strbuf_str(&timeout),
+			      hold_usec > 0 ? "max_delay" : "delay", strbuf_str(&hold));
 	else
 		check_warning(r, hold_at, "requeue", hold_key, "%s, after handler.timeout (%s): " DELIVERY_TIMEOUT_TEXT,
 			      strbuf_str(&hold), strbuf_str(&timeout));
@@ -225,10 +226,10 @@ static void check_declare(struct reader *r, const config_setting_t *s, const str
 		return;
 	if (!d->durable)
 		check_warning(r, check_given(r, s, "declare", "durable"), "declare", "durable",
-			"false: the broker refuses a queue of type \"%s\" that is not durable", type);
+			      "false: the broker refuses a queue of type \"%s\" that is not durable", type);
 	if (d->auto_delete)
 		check_warning(r, check_given(r, s, "declare", "auto_delete"), "declare", "auto_delete",
-			"true: the broker refuses a queue of type \"%s\" that is deleted automatically", type);
+			      "true: the broker refuses a queue of type \"%s\" that is deleted automatically", type);
 }
 
 void check_queue(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index) {
@@ -250,7 +251,7 @@ void check_queue(struct reader *r, const config_setting_t *list, const config_se
 		q->prefetch = default_prefetch(r, q);
 	check_argument(r, s, &q->arguments, ARGUMENT_PRIORITY, q->has_priority, "priority");
 	mark = reader_enter(r, "declare");
-	check_argument(r, check_member_or_group(s, "declare"), &q->declare.arguments, ARGUMENT_TYPE, q->declare.type != NULL,
-		       "type");
+	check_argument(r, check_member_or_group(s, "declare"), &q->declare.arguments, ARGUMENT_TYPE,
+		       q->declare.type != NULL, "type");
 	reader_leave(r, mark);
 }

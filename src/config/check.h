@@ -19,8 +19,8 @@ const config_setting_t *check_own(const config_setting_t *element, const char *g
 const config_setting_t *check_given(const struct reader *r, const config_setting_t *queue, const char *group,
 				    const char *name);
 
-/* The first key of the group that was given and says something else than its default. NULL: there is none. `base` is the
- * section's struct. */
+/* The first key of the group that was given and says something else than its default. NULL: there is none. `base` is
+ * the section's struct. */
 const config_setting_t *check_first_set(const config_setting_t *group, enum section section, const void *base,
 					const char **ret_name);
 

@@ -39,9 +39,10 @@ static void check_tls(struct reader *r, const config_setting_t *s, const struct 
 				      "means nothing without cert_file, the certificate that the key is for");
 	if (may_use_tls(s, b)) {
 		if (!b->tls.verify)
-			check_warning(r, setting_member(tls, "verify"), "tls", "verify",
-				      "false: whoever is between here and the broker can read and change everything, the "
-				      "password included");
+			check_warning(
+				r, setting_member(tls, "verify"), "tls", "verify",
+				"false: whoever is between here and the broker can read and change everything, the "
+				"password included");
 		return;
 	}
 	first = check_first_set(tls, SECTION_TLS, &b->tls, &name);

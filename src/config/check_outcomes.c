@@ -68,12 +68,14 @@ static void check_reject(struct reader *r, const config_setting_t *s, const stru
 		check_warning(r, outcomes, "outcomes", NULL,
 			      "\"reject\" is possible, and there is no dead_letter: " DISCARDED);
 	else if (attempts && !has_dead_letter(q))
-		check_warning(r, outcomes, "outcomes", NULL,
-			      "after retry.max_attempts (%u) a message is rejected, and there is no dead_letter: " DISCARDED,
-			      q->retry.max_attempts);
+		check_warning(
+			r, outcomes, "outcomes", NULL,
+			"after retry.max_attempts (%u) a message is rejected, and there is no dead_letter: " DISCARDED,
+			q->retry.max_attempts);
 	/* What all queues have in common need not mean something to each of them. */
 	if (!reject && !attempts && dead_letter && !setting_is_wrong(dead_letter))
-		check_warning(r, dead_letter, "dead_letter", NULL, "has no effect: no outcome here leads to \"reject\"");
+		check_warning(r, dead_letter, "dead_letter", NULL,
+			      "has no effect: no outcome here leads to \"reject\"");
 }
 
 static void check_dead_letter(struct reader *r, const config_setting_t *s, const struct config_queue *q) {
@@ -86,8 +88,8 @@ static void check_dead_letter(struct reader *r, const config_setting_t *s, const
 		return;
 	if (!key || (d->routing_key && !*d->routing_key))
 		check_problem(r, key ? key : check_given(r, s, "dead_letter", NULL), "dead_letter", "routing_key",
-			      "%sexpected the name of a queue, as exchange is \"\"%s", key ? "" : "missing: ",
-			      exchange ? "" : " by default");
+			      "%sexpected the name of a queue, as exchange is \"\"%s",
+			      key ? "" : "missing: ", exchange ? "" : " by default");
 	else if (d->routing_key && q->name && strcmp(d->routing_key, q->name) == 0)
 		check_problem(r, key, "dead_letter", "routing_key",
 			      "rejected messages would come back to this very queue for ever");
@@ -100,10 +102,11 @@ static void check_retry(struct reader *r, const config_setting_t *s, struct conf
 	check_delays(r, s, "retry", q->retry.delay_usec, &q->retry.max_delay_usec);
 	if (outcome_is_possible(&q->outcomes, OUTCOME_RETRY)) {
 		if (q->name && strlen(q->name) > NAME_MAX_BYTES - DELAY_SUFFIX_MAX)
-			check_problem(r, setting_member(s, "name"), "name", NULL,
-				      "expected at most %d bytes where \"retry\" is an outcome, found %zu: the names of "
-				      "the delay queues are made of this one",
-				      NAME_MAX_BYTES - DELAY_SUFFIX_MAX, strlen(q->name));
+			check_problem(
+				r, setting_member(s, "name"), "name", NULL,
+				"expected at most %d bytes where \"retry\" is an outcome, found %zu: the names of "
+				"the delay queues are made of this one",
+				NAME_MAX_BYTES - DELAY_SUFFIX_MAX, strlen(q->name));
 		return;
 	}
 	first = check_first_set(setting_member(s, "retry"), SECTION_RETRY, &q->retry, &name);

@@ -41,8 +41,8 @@ static void dump_string(const char *s, size_t len, struct strbuf *b) {
 	strbuf_append_char(b, '"');
 }
 
-/* Always with a point: libconfig 1.5 needs it to see a float. 15 digits give back every decimal that was written with as
- * many; 17 tell every double from the next. */
+/* Always with a point: libconfig 1.5 needs it to see a float. 15 digits give back every decimal that was written with
+ * as many; 17 tell every double from the next. */
 static void dump_float(double f, struct strbuf *b) {
 	char digits[32];
 	char *e;

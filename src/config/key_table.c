@@ -17,8 +17,11 @@ const char *const config_ready_names[] = {
 };
 
 const char *const config_outcome_names[] = {
-	[OUTCOME_ACK] = "ack",	     [OUTCOME_REQUEUE] = "requeue", [OUTCOME_RETRY] = "retry",
-	[OUTCOME_REJECT] = "reject", NULL,
+	[OUTCOME_ACK] = "ack",
+	[OUTCOME_REQUEUE] = "requeue",
+	[OUTCOME_RETRY] = "retry",
+	[OUTCOME_REJECT] = "reject",
+	NULL,
 };
 
 const char *const config_auth_names[] = {
@@ -226,16 +229,15 @@ const struct key config_keys[] = {
 	 RANGE(USEC_PER_MSEC, 30 * DAY), .fallback = "10s", AT(config_retry, delay_usec)},
 	{COMMON(RETRY, "multiplier", FLOAT, "what the delay is multiplied by after each further attempt"),
 	 RANGE(1, 100), .fallback = "2.0", AT(config_retry, multiplier)},
-	{COMMON(RETRY, "max_delay", DURATION, "the longest delay"), RANGE(USEC_PER_MSEC, 30 * DAY),
-	 .fallback = "15min", .fallback_note = "\"15min\", or delay where that is longer",
-	 AT(config_retry, max_delay_usec)},
+	{COMMON(RETRY, "max_delay", DURATION, "the longest delay"), RANGE(USEC_PER_MSEC, 30 * DAY), .fallback = "15min",
+	 .fallback_note = "\"15min\", or delay where that is longer", AT(config_retry, max_delay_usec)},
 	{COMMON(RETRY, "jitter", FLOAT, "the part of a delay of which up to all is taken off at random"), RANGE(0, 1),
 	 .fallback = "0.0", AT(config_retry, jitter)},
 	{COMMON(RETRY, "max_attempts", UINT, "the number of attempts after which a message is rejected; 0: no limit"),
 	 RANGE(0, 1000000), .fallback = "10", AT(config_retry, max_attempts)},
 	{COMMON(RETRY, "queue_type", ENUM, "the type of the queues that messages wait in"),
-	 .names = config_queue_type_names,
-	 .fallback_note = "\"quorum\" where declare says that type, else \"classic\"", AT(config_retry, queue_type)},
+	 .names = config_queue_type_names, .fallback_note = "\"quorum\" where declare says that type, else \"classic\"",
+	 AT(config_retry, queue_type)},
 
 	{COMMON(DEAD_LETTER, "exchange", STRING, "the exchange to publish to; \"\": the default exchange"),
 	 RANGE(0, 255), .fallback = "", AT(config_dead_letter, exchange)},

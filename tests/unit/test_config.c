@@ -114,7 +114,8 @@ START_TEST(defaults_follow_other_keys) {
 		"defaults = { handler = { command = [ \"/bin/true\" ]; }; dead_letter = { exchange = \"dead\"; }; };\n"
 		"queues = (\n"
 		"  { name = \"a\"; concurrency = 3; outcomes = { otherwise = \"retry\"; on_signal = \"reject\"; };\n"
-		"    declare = { type = \"quorum\"; }; retry = { delay = \"20min\"; }; requeue = { delay = \"3min\"; }; },\n"
+		"    declare = { type = \"quorum\"; }; retry = { delay = \"20min\"; }; requeue = { delay = \"3min\"; "
+		"}; },\n"
 		"  { name = \"b\"; prefetch = 3; outcomes = { ack = []; otherwise = \"ack\"; };\n"
 		"    declare = { arguments = { x-queue-type = \"quorum\"; }; }; },\n"
 		"  { name = \"c\"; declare = { type = \"quorum\"; }; retry = { queue_type = \"classic\"; };\n"
@@ -149,8 +150,7 @@ START_TEST(no_more_is_prefetched_than_can_run) {
 	struct config *c = NULL, *again;
 	char *text;
 
-	scratch_write("a.conf", 0640,
-		      "limits = { max_handlers = 4; };\ndefaults = { concurrency = 9; };\n" QUEUES);
+	scratch_write("a.conf", 0640, "limits = { max_handlers = 4; };\ndefaults = { concurrency = 9; };\n" QUEUES);
 	ck_assert_int_eq(config_load("a.conf", &problems, &c), 0);
 	ck_assert_uint_eq(problems.n, 1); /* of concurrency */
 	config_problems_clear(&problems);
@@ -202,7 +202,8 @@ static const char all_keys[] =
 	"    heartbeat = \"1min\"; connect_timeout = 2.5; reconnect = { min_delay = \"250ms\"; max_delay = 5; };\n"
 	"    connection_name = \"here \\\"quoted\\\" \\n caf\xc3\xa9\"; },\n"
 	"  { name = \"second\"; url = \"amqp://second/\"; heartbeat = 0; },\n"
-	"  { name = \"cluster\"; confirm_timeout = \"1500ms\"; tls = { server_name = \"rabbit\"; min_version = \"1.3\"; };\n"
+	"  { name = \"cluster\"; confirm_timeout = \"1500ms\"; tls = { server_name = \"rabbit\"; min_version = "
+	"\"1.3\"; };\n"
 	"    urls = [ \"amqps://a%40b:s1ecret@one/v\", \"amqp://two:5671\", \"amqps://c:s2ecret@[::2]:1\" ]; }\n"
 	");\n"
 	"limits = { max_handlers = 100; max_message_size = 4294967297; };\n"
@@ -228,7 +229,8 @@ static const char all_keys[] =
 	"\"255\" ];\n"
 	"      otherwise = \"reject\"; on_timeout = \"retry\"; on_signal = \"requeue\"; on_too_large = \"reject\"; };\n"
 	"    requeue = { delay = \"1h 30min\"; max_delay = \"2h\"; };\n"
-	"    retry = { delay = \"1.5s\"; multiplier = 1.1; max_delay = \"30d\"; jitter = 1; max_attempts = 0; queue_type = "
+	"    retry = { delay = \"1.5s\"; multiplier = 1.1; max_delay = \"30d\"; jitter = 1; max_attempts = 0; "
+	"queue_type = "
 	"\"quorum\"; };\n"
 	"    dead_letter = { exchange = \"dead \\\"x\\\"\"; routing_key = \"\"; };\n"
 	"    breaker = { failures = 20; cooldown = \"90s\"; };\n"
@@ -666,12 +668,11 @@ END_TEST
 static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "values", the_shortest_configuration_gets_all_defaults,
 			 without_outcomes_only_success_is_acknowledged, defaults_follow_other_keys,
-			 no_more_is_prefetched_than_can_run,
-			 without_a_broker_it_is_the_local_one, every_key_is_read, defaults_are_merged_key_by_key,
-			 the_same_name_is_another_queue_on_another_broker, keys_win_over_the_url, integers_are_not_cut,
-			 leading_zeros_mean_nothing, a_file_may_begin_and_end_as_editors_leave_it,
-			 references_are_counted, the_installed_example_is_right,
-			 what_the_example_comments_out_is_right_and_the_default);
+			 no_more_is_prefetched_than_can_run, without_a_broker_it_is_the_local_one, every_key_is_read,
+			 defaults_are_merged_key_by_key, the_same_name_is_another_queue_on_another_broker,
+			 keys_win_over_the_url, integers_are_not_cut, leading_zeros_mean_nothing,
+			 a_file_may_begin_and_end_as_editors_leave_it, references_are_counted,
+			 the_installed_example_is_right, what_the_example_comments_out_is_right_and_the_default);
 	ADD_SCRATCH_CASE(suite, "dump", a_dump_reads_back_as_the_same,
 			 a_dump_tells_where_keys_are_and_not_what_they_are, a_dump_that_cannot_be_written_is_an_error);
 }

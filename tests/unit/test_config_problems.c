@@ -206,8 +206,8 @@ END_TEST
 #define DISCARDED "rejected messages are discarded, unless the queue has a dead-letter exchange at the broker\n"
 
 START_TEST(rejected_messages_that_go_nowhere_are_a_warning) {
-	static const char possible[] =
-		"a.conf:6: queues[0].outcomes: warning: \"reject\" is possible, and there is no dead_letter: " DISCARDED;
+	static const char possible[] = "a.conf:6: queues[0].outcomes: warning: \"reject\" is possible, and there is no "
+				       "dead_letter: " DISCARDED;
 
 	warn_of("", "", "outcomes = { reject = 65; };", possible);
 	warn_of("", "", "outcomes = { otherwise = \"reject\"; };", possible);
@@ -216,9 +216,11 @@ START_TEST(rejected_messages_that_go_nowhere_are_a_warning) {
 	warn_of("", "", "outcomes = { on_too_large = \"reject\"; };", "");
 	warn_of("", "", "outcomes = { reject = []; };", "");
 	warn_of("outcomes = { reject = 65; };", "", "",
-		"a.conf:1: queues[0].outcomes: warning: \"reject\" is possible, and there is no dead_letter: " DISCARDED);
+		"a.conf:1: queues[0].outcomes: warning: \"reject\" is possible, and there is no "
+		"dead_letter: " DISCARDED);
 	warn_of("", "", "outcomes = { retry = 75; };",
-		"a.conf:6: queues[0].outcomes: warning: after retry.max_attempts (10) a message is rejected, and there is "
+		"a.conf:6: queues[0].outcomes: warning: after retry.max_attempts (10) a message is rejected, and there "
+		"is "
 		"no dead_letter: " DISCARDED);
 	warn_of("", "", "outcomes = { retry = 75; }; retry = { max_attempts = 0; };", "");
 	warn_of("", "", "outcomes = { reject = 65; }; dead_letter = { exchange = \"dead\"; };", "");
@@ -245,15 +247,17 @@ START_TEST(keys_without_effect_are_warnings) {
 	warn_of("", "", "breaker = { cooldown = 5; failures = 1; };", "");
 	warn_of("", "", "breaker = { cooldown = 30; };", "");
 	scratch_write("a.conf", 0640, "broker = { tls = { verify = true;\nserver_name = \"x\"; }; };\n" QUEUES);
-	config_unref(load("a.conf", "a.conf:2: broker.tls.server_name: warning: has no effect: no URL of this broker begins "
-				    "with amqps://\n"));
+	config_unref(load("a.conf",
+			  "a.conf:2: broker.tls.server_name: warning: has no effect: no URL of this broker begins "
+			  "with amqps://\n"));
 }
 END_TEST
 
 START_TEST(a_broker_that_is_not_verified_is_a_warning) {
 	scratch_write("a.conf", 0640, "broker = { url = \"amqps://h\";\ntls = {\nverify = false; }; };\n" QUEUES);
-	config_unref(load("a.conf", "a.conf:3: broker.tls.verify: warning: false: whoever is between here and the broker can "
-				    "read and change everything, the password included\n"));
+	config_unref(load("a.conf",
+			  "a.conf:3: broker.tls.verify: warning: false: whoever is between here and the broker can "
+			  "read and change everything, the password included\n"));
 	scratch_write("a.conf", 0640, "broker = { url = \"amqps://h\"; tls = { verify = true; }; };\n" QUEUES);
 	config_unref(load("a.conf", ""));
 }
@@ -268,8 +272,9 @@ START_TEST(certificates_and_keys_must_be_readable_files) {
 	scratch_write("key_password", 0600, "sEcReT two\n");
 	strbuf_printf(&b,
 		      "broker = { url = \"amqps://h\"; auth = \"external\"; tls = {\nca_file = \"%s/cert\";\n"
-		      "cert_file = \"%s/cert\";\nkey_file = \"%s/key\";\nkey_password_file = \"%s/key_password\"; }; };\n"
-		      QUEUES, scratch_path, scratch_path, scratch_path, scratch_path);
+		      "cert_file = \"%s/cert\";\nkey_file = \"%s/key\";\nkey_password_file = \"%s/key_password\"; }; "
+		      "};\n" QUEUES,
+		      scratch_path, scratch_path, scratch_path, scratch_path);
 	c = load_text(strbuf_str(&b));
 	ck_assert_str_eq(c->brokers[0].tls.key_password, "sEcReT two");
 	ck_assert_str_eq(strrchr(c->brokers[0].tls.key_file, '/'), "/key");
@@ -280,8 +285,9 @@ START_TEST(certificates_and_keys_must_be_readable_files) {
 				    "0644): use chmod o-r\n"));
 	ck_assert_int_eq(chmod("key", 0600), 0);
 	ck_assert_int_eq(chmod("key_password", 0604), 0);
-	config_unref(load("a.conf", "a.conf:5: broker.tls.key_password_file: warning: everybody can read this file (its mode "
-				    "is 0604): use chmod o-r\n"));
+	config_unref(load("a.conf",
+			  "a.conf:5: broker.tls.key_password_file: warning: everybody can read this file (its mode "
+			  "is 0604): use chmod o-r\n"));
 	strbuf_reset(&b);
 	ck_assert_int_eq(remove("cert"), 0);
 	ck_assert_int_eq(remove("key"), 0);
@@ -291,7 +297,8 @@ START_TEST(certificates_and_keys_must_be_readable_files) {
 		      "a.conf:2: broker.tls.ca_file: \"%s/cert\" cannot be opened: No such file or directory\n"
 		      "a.conf:3: broker.tls.cert_file: \"%s/cert\" cannot be opened: No such file or directory\n"
 		      "a.conf:4: broker.tls.key_file: \"%s/key\" is not a regular file\n"
-		      "a.conf:5: broker.tls.key_password_file: \"%s/key_password\" is writable by everybody (mode 0602): take "
+		      "a.conf:5: broker.tls.key_password_file: \"%s/key_password\" is writable by everybody (mode "
+		      "0602): take "
 		      "that right away with chmod o-w\n",
 		      scratch_path, scratch_path, scratch_path, scratch_path);
 	refuse("a.conf", strbuf_str(&b));
@@ -305,18 +312,21 @@ START_TEST(names_of_delay_queues_must_fit) {
 	strbuf_printf(&b, "queues = ( { name = \"%0224d\"; handler = { command = [ \"/bin/true\" ]; }; } );\n", 0);
 	config_unref(load_text(strbuf_str(&b)));
 	strbuf_reset(&b);
-	strbuf_printf(&b,
-		      "queues = ( { name = \"%0223d\"; outcomes = { retry = 75; }; dead_letter = { exchange = \"x\"; };\n"
-		      "handler = { command = [ \"/bin/true\" ]; }; } );\n",
-		      0);
+	strbuf_printf(
+		&b,
+		"queues = ( { name = \"%0223d\"; outcomes = { retry = 75; }; dead_letter = { exchange = \"x\"; };\n"
+		"handler = { command = [ \"/bin/true\" ]; }; } );\n",
+		0);
 	config_unref(load_text(strbuf_str(&b)));
 	strbuf_reset(&b);
-	strbuf_printf(&b,
-		      "queues = ( {\nname = \"%0224d\"; outcomes = { otherwise = \"retry\"; };\ndead_letter = { exchange = "
-		      "\"x\"; }; handler = { command = [ \"/bin/true\" ]; }; } );\n",
-		      0);
-	refuse_text(strbuf_str(&b), "a.conf:2: queues[0].name: expected at most 223 bytes where \"retry\" is an outcome, "
-				    "found 224: the names of the delay queues are made of this one\n");
+	strbuf_printf(
+		&b,
+		"queues = ( {\nname = \"%0224d\"; outcomes = { otherwise = \"retry\"; };\ndead_letter = { exchange = "
+		"\"x\"; }; handler = { command = [ \"/bin/true\" ]; }; } );\n",
+		0);
+	refuse_text(strbuf_str(&b),
+		    "a.conf:2: queues[0].name: expected at most 223 bytes where \"retry\" is an outcome, "
+		    "found 224: the names of the delay queues are made of this one\n");
 }
 END_TEST
 
@@ -433,8 +443,7 @@ static void add_cases(Suite *suite) {
 			 a_password_that_everybody_can_read_is_a_warning, certificates_and_keys_must_be_readable_files);
 	ADD_SCRATCH_CASE(suite, "warnings", reaching_the_delivery_timeout_is_a_warning,
 			 rejected_messages_that_go_nowhere_are_a_warning, keys_without_effect_are_warnings,
-			 a_broker_that_is_not_verified_is_a_warning,
-			 declarations_that_the_broker_refuses_are_warnings);
+			 a_broker_that_is_not_verified_is_a_warning, declarations_that_the_broker_refuses_are_warnings);
 	ADD_SCRATCH_CASE(suite, "problems", names_of_delay_queues_must_fit, problems_are_formatted,
 			 broken_files_are_refused_as_expected);
 }

@@ -103,7 +103,7 @@ START_TEST(every_default_is_right) {
 	} else {
 		ck_assert_msg(k->type == KEY_STRING || k->type == KEY_USERNAME || k->type == KEY_PASSWORD ||
 				      k->type == KEY_STRINGS,
-			       "%s", k->name);
+			      "%s", k->name);
 		ck_assert_uint_ge(strlen(k->fallback), k->min);
 	}
 }
