@@ -2,7 +2,6 @@
 #include "manager.h"
 #include "manager_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,6 +12,9 @@
 #include "base/log.h"
 #include "service/status.h"
 
+/* How often at least it is looked whether threads make progress. */
+#define WATCH_INTERVAL_MAX_USEC (30 * USEC_PER_SEC)
+
 /* --- what systemd is told ---------------------------------------------------------------------------------------- */
 
 static bool is_in_trouble(const struct queue_view *view) {
@@ -21,7 +23,8 @@ static bool is_in_trouble(const struct queue_view *view) {
 
 static int on_status(void *userdata, char **ret) {
 	struct manager *m = userdata;
-	struct status_trouble *troubles = calloc(m->config->n_queues, sizeof(*troubles));
+	/* At most one for each queue, and one for its copies; one for each publishing connection. */
+	struct status_trouble *troubles = calloc(2 * m->config->n_queues + m->config->n_brokers, sizeof(*troubles));
 	uint64_t now = clock_now_usec();
 	struct status_input in = {.stopping = m->state != MANAGER_RUNNING,
 				  .queues = m->config->n_queues,
@@ -42,34 +45,71 @@ static int on_status(void *userdata, char **ret) {
 		in.held += view.held;
 		in.acked += view.counters.acked;
 		in.requeued += view.counters.requeued;
+		in.retried += view.counters.retried;
+		in.rejected += view.counters.rejected;
 		if (is_in_trouble(&view))
 			troubles[in.n_troubles++] = (struct status_trouble){
 				m->config->queues[i].name, queue_state_to_string(view.state), view.reason};
+		if (view.copy_trouble)
+			troubles[in.n_troubles++] = (struct status_trouble){m->config->queues[i].name, "cannot publish copies",
+									    view.copy_trouble};
+	}
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		const struct uplink *l = &m->uplinks[i];
+
+		if (l->publisher && l->blocked)
+			troubles[in.n_troubles++] = (struct status_trouble){m->config->brokers[i].name, "has blocked publishing", NULL};
+		else if (l->publisher && l->publishing.reason)
+			troubles[in.n_troubles++] = (struct status_trouble){m->config->brokers[i].name,
+									    "publishing connection down", l->publishing.reason};
 	}
 	r = status_format(&in, ret);
 	free(troubles);
 	return r;
 }
 
-/* A thread that does not move is freed by broker_overdue_usec once; if that does not help either, a restart does. */
-static bool on_is_alive(void *userdata) {
-	struct manager *m = userdata;
+/* Notes whether a thread makes progress. A thread that does not is freed by broker_overdue_usec, which shuts its socket down, once; if
+ * that does not help either, only a restart does: false. */
+static bool line_check(struct line *l, const char *broker, const char *what, uint64_t overdue_usec) {
+	bool was_overdue = l->overdue;
+
+	l->overdue = overdue_usec > 0;
+	if (l->overdue && !was_overdue)
+		log_error("broker=%s the thread of its %s connection makes no progress; closing the connection", broker, what);
+	return !l->overdue || !was_overdue;
+}
+
+static bool manager_check_threads(struct manager *m) {
 	uint64_t now = clock_now_usec();
 	bool alive = true;
 
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
 		struct uplink *l = &m->uplinks[i];
-		uint64_t overdue = broker_overdue_usec(l->broker, now);
+		const char *name = m->config->brokers[i].name;
 
-		if (overdue > 0 && !l->overdue)
-			log_error("broker=%s its thread makes no progress; closing its connection", m->config->brokers[i].name);
-		else if (overdue > 0)
-			alive = false;
-		l->overdue = overdue > 0;
+		alive &= line_check(&l->consuming, name, "consuming", broker_overdue_usec(l->broker, now));
+		if (l->publisher)
+			alive &= line_check(&l->publishing, name, "publishing", publisher_overdue_usec(l->publisher, now));
 	}
+	return alive;
+}
+
+static bool on_is_alive(void *userdata) {
+	bool alive = manager_check_threads(userdata);
+
 	if (!alive)
 		log_error("a broker thread is stuck: no watchdog message is sent");
 	return alive;
+}
+
+/* The watchdog looks more often, but need not be there. */
+static int on_watch_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct manager *m = userdata;
+
+	(void)manager_check_threads(m);
+	(void)sd_event_source_set_time(source, clock_add_usec(clock_now_usec(), m->watch_interval_usec));
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
 }
 
 static const struct systemd_callbacks systemd_callbacks = {.is_alive = on_is_alive, .status = on_status};
@@ -117,24 +157,54 @@ static void on_queue_changed(struct queue *q, void *userdata) {
 
 static const struct queue_callbacks queue_callbacks = {.changed = on_queue_changed};
 
-static void uplink_set_reason(struct uplink *l, const char *reason) {
+static void line_set_reason(struct line *l, const char *reason) {
 	free(l->reason);
 	l->reason = reason ? strdup(reason) : NULL;
 }
 
-static void manager_broker_down(struct manager *m, struct uplink *l, const struct broker_report *report) {
-	const struct config_broker *config = broker_config(l->broker);
+/* The line that a connection's new state gets in the log. `what`: "" or " publishing connection". */
+static void line_log(const struct manager *m, const struct line *l, const struct config_broker *config, const char *what,
+		     const struct broker_report *report) {
+	const struct config_address *a = report->address ? report->address : &config->addresses[0];
 	const char *reason = report->reason ? report->reason : "connection lost";
+
+	switch (l->state) {
+	case BROKER_CONNECTING:
+		log_debug("broker=%s%s connecting to %s port %u", config->name, what, a->host, a->port);
+		break;
+	case BROKER_UP:
+		log_info("broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
+		break;
+	case BROKER_WAITING:
+		/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
+		if (m->state != MANAGER_CLOSING)
+			log_write(!l->reason || strcmp(l->reason, reason) != 0 ? LOG_WARNING : LOG_INFO, NULL, 0,
+				  "broker=%s host=%s port=%u%s not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s",
+				  config->name, a->host, a->port, what, reason, report->retry_usec / USEC_PER_SEC,
+				  report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+		break;
+	case BROKER_STOPPED:
+		if (report->reason)
+			log_warning("broker=%s%s stopped: %s", config->name, what, report->reason);
+		break;
+	}
+}
+
+static void line_set_state(struct manager *m, struct line *l, const struct config_broker *config, const char *what,
+			   enum broker_state state, const struct broker_report *report) {
+	l->state = state;
+	line_log(m, l, config, what, report);
+	if (state == BROKER_UP)
+		line_set_reason(l, NULL);
+	if (state == BROKER_WAITING)
+		line_set_reason(l, report->reason ? report->reason : "connection lost");
+}
+
+static void manager_broker_down(struct manager *m, struct uplink *l) {
+	const struct config_broker *config = broker_config(l->broker);
 	char text[640];
 
-	/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
-	if (m->state != MANAGER_CLOSING)
-		log_write(!l->reason || strcmp(l->reason, reason) != 0 ? LOG_WARNING : LOG_INFO, NULL, 0,
-			  "broker=%s host=%s port=%u not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s",
-			  config->name, config->addresses[0].host, config->addresses[0].port, reason, report->retry_usec / USEC_PER_SEC,
-			  report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
-	uplink_set_reason(l, reason);
-	snprintf(text, sizeof(text), "broker %s: %s", config->name, reason);
+	snprintf(text, sizeof(text), "broker %s: %s", config->name, l->consuming.reason ? l->consuming.reason : "not connected");
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		if (m->config->queues[i].broker == config)
 			queue_broker_down(m->queues[i], text);
@@ -143,49 +213,74 @@ static void manager_broker_down(struct manager *m, struct uplink *l, const struc
 static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
 	struct uplink *l = userdata;
 	struct manager *m = l->manager;
-	const struct config_broker *config = broker_config(b);
 
-	l->state = state;
-	switch (state) {
-	case BROKER_CONNECTING:
-		log_debug("broker=%s connecting to %s port %u", config->name, config->addresses[0].host, config->addresses[0].port);
-		break;
-	case BROKER_UP:
-		log_info("broker=%s host=%s port=%u connected", config->name, config->addresses[0].host, config->addresses[0].port);
-		uplink_set_reason(l, NULL);
-		break;
-	case BROKER_WAITING:
-		manager_broker_down(m, l, report);
-		break;
-	case BROKER_STOPPED:
-		if (report->reason)
-			log_warning("broker=%s stopped: %s", config->name, report->reason);
+	line_set_state(m, &l->consuming, broker_config(b), "", state, report);
+	if (state == BROKER_WAITING)
+		manager_broker_down(m, l);
+	if (state == BROKER_STOPPED)
 		manager_check_closed(m);
-		break;
-	}
 	systemd_status_changed(m->systemd, false);
 }
 
-static void on_broker_blocked(struct broker *b, bool blocked, const char *reason, void *userdata) {
-	const char *name = broker_config(b)->name;
+static void on_publisher_state(struct publisher *p, enum broker_state state, const struct broker_report *report, void *userdata) {
+	struct uplink *l = userdata;
+	struct manager *m = l->manager;
+
+	line_set_state(m, &l->publishing, broker_config(l->broker), " publishing connection", state, report);
+	if (state == BROKER_STOPPED)
+		manager_check_closed(m);
+	systemd_status_changed(m->systemd, false);
+}
+
+static void uplink_log_blocked(const struct uplink *l, bool blocked, const char *reason) {
+	const char *name = broker_config(l->broker)->name;
 
 	if (blocked)
-		log_warning("broker=%s has blocked publishing: %s; consuming goes on", name, reason ? reason : "no reason given");
+		log_warning("broker=%s has blocked publishing: %s; copies of failed messages wait, consuming goes on", name,
+			    reason ? reason : "no reason given");
 	else
 		log_info("broker=%s has unblocked publishing", name);
 }
 
+/* RabbitMQ blocks connections that publish; if it blocks this one too, it is the same alarm. */
+static void on_broker_blocked(struct broker *b, bool blocked, const char *reason, void *userdata) {
+	struct uplink *l = userdata;
+
+	if (!l->publisher)
+		uplink_log_blocked(l, blocked, reason);
+}
+
+static void on_publisher_blocked(struct publisher *p, bool blocked, const char *reason, void *userdata) {
+	struct uplink *l = userdata;
+
+	l->blocked = blocked;
+	uplink_log_blocked(l, blocked, reason);
+	systemd_status_changed(l->manager->systemd, false);
+}
+
 static const struct broker_callbacks broker_callbacks = {.state = on_broker_state, .blocked = on_broker_blocked};
+static const struct publisher_callbacks publisher_callbacks = {.state = on_publisher_state, .blocked = on_publisher_blocked};
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
+/* Whether something is ever published at the broker. */
+static bool manager_publishes(const struct manager *m, const struct config_broker *broker) {
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		if (m->config->queues[i].broker == broker && config_queue_publishes(&m->config->queues[i]))
+			return true;
+	return false;
+}
+
 static int manager_start_brokers(struct manager *m) {
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		const struct config_broker *config = &m->config->brokers[i];
 		struct uplink *l = &m->uplinks[i];
 		int r;
 
 		l->manager = m;
-		r = broker_new(m->event, m->config, &m->config->brokers[i], &broker_callbacks, l, &l->broker);
+		r = broker_new(m->event, m->config, config, &broker_callbacks, l, &l->broker);
+		if (r == 0 && manager_publishes(m, config))
+			r = publisher_new(m->event, m->config, config, &publisher_callbacks, l, &l->publisher);
 		if (r < 0) {
 			log_error("broker=%s cannot be set up: %s", m->config->brokers[i].name, strerror(-r));
 			return r;
@@ -194,19 +289,12 @@ static int manager_start_brokers(struct manager *m) {
 	return 0;
 }
 
-static struct broker *manager_find_broker(struct manager *m, const struct config_broker *config) {
-	for (size_t i = 0; i < m->config->n_brokers; i++)
-		if (&m->config->brokers[i] == config)
-			return m->uplinks[i].broker;
-	assert(!"a queue without a broker passed the configuration check");
-	return NULL;
-}
-
 static int manager_start_queues(struct manager *m) {
 	for (size_t i = 0; i < m->config->n_queues; i++) {
 		const struct config_queue *config = &m->config->queues[i];
-		int r = queue_new(m->event, config, manager_find_broker(m, config->broker), m->executor, &m->dispatcher,
-				  &queue_callbacks, m, &m->queues[i]);
+		const struct uplink *l = &m->uplinks[config->broker - m->config->brokers];
+		int r = queue_new(m->event, config, l->broker, config_queue_publishes(config) ? l->publisher : NULL, m->executor,
+				  &m->dispatcher, &queue_callbacks, m, &m->queues[i]);
 
 		if (r < 0) {
 			log_error("queue=%s cannot be set up: %s", config->name, strerror(-r));
@@ -221,6 +309,24 @@ static int manager_start_queues(struct manager *m) {
 			return r;
 	}
 	return 0;
+}
+
+/* A thread is overdue after two heartbeats; looked at once per heartbeat, and not at an exact time. */
+static int manager_watch_threads(struct manager *m) {
+	uint64_t interval = WATCH_INTERVAL_MAX_USEC;
+	int r;
+
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		uint64_t heartbeat = m->config->brokers[i].heartbeat * USEC_PER_SEC;
+
+		if (heartbeat > 0 && heartbeat < interval)
+			interval = heartbeat;
+	}
+	m->watch_interval_usec = interval;
+	r = sd_event_add_time_relative(m->event, &m->watch_timer, CLOCK_MONOTONIC, interval, interval / 4, on_watch_timer, m);
+	if (r < 0)
+		log_error("cannot set a timer: %s", strerror(-r));
+	return r;
 }
 
 static int manager_setup(struct manager *m) {
@@ -240,6 +346,9 @@ static int manager_setup(struct manager *m) {
 		log_error("cannot set up the event loop: %s", strerror(-r));
 		return r;
 	}
+	r = manager_watch_threads(m);
+	if (r < 0)
+		return r;
 	dispatcher_init(&m->dispatcher, m->config->max_handlers);
 	m->uplinks = calloc(m->config->n_brokers, sizeof(*m->uplinks));
 	m->queues = calloc(m->config->n_queues, sizeof(struct queue *));
@@ -255,11 +364,14 @@ static int manager_setup(struct manager *m) {
 
 /* In the order of who borrows from whom. */
 static void manager_clear(struct manager *m) {
+	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++)
+		m->uplinks[i].publisher = publisher_free(m->uplinks[i].publisher);
 	for (size_t i = 0; m->queues && i < m->config->n_queues; i++)
 		queue_free(m->queues[i]);
 	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++) {
 		broker_free(m->uplinks[i].broker);
-		free(m->uplinks[i].reason);
+		free(m->uplinks[i].consuming.reason);
+		free(m->uplinks[i].publishing.reason);
 	}
 	free(m->queues);
 	free(m->uplinks);
@@ -267,6 +379,7 @@ static void manager_clear(struct manager *m) {
 	sd_event_source_disable_unref(m->drain_timer);
 	sd_event_source_disable_unref(m->extend_timer);
 	sd_event_source_disable_unref(m->close_timer);
+	sd_event_source_disable_unref(m->watch_timer);
 	systemd_free(m->systemd);
 	sd_event_unref(m->event);
 	config_unref(m->config);

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "broker/broker.h"
+#include "broker/publisher.h"
 #include "config/config.h"
 #include "delivery/dispatcher.h"
 #include "delivery/queue.h"
@@ -21,13 +22,21 @@ enum manager_state {
 	MANAGER_CLOSING,  /* no handler runs: the connections are being closed */
 };
 
-/* A connection and what is known of it. */
-struct uplink {
-	struct manager *manager; /* borrowed: the owner */
-	struct broker *broker;	 /* owned */
+/* What is known of one connection. */
+struct line {
 	enum broker_state state;
 	char *reason; /* owned; why it is not up */
 	bool overdue; /* its thread makes no progress; logged */
+};
+
+/* A broker's connections. */
+struct uplink {
+	struct manager *manager; /* borrowed: the owner */
+	struct broker *broker;	 /* owned; consumes */
+	struct line consuming;
+	struct publisher *publisher; /* owned; NULL: nothing is published there */
+	struct line publishing;
+	bool blocked; /* the broker takes no publications for now */
 };
 
 struct manager {
@@ -43,7 +52,10 @@ struct manager {
 	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
 	sd_event_source *extend_timer; /* owned; while stopping */
 	sd_event_source *close_timer;  /* owned; nothing runs, but a broker has not confirmed everything */
+	sd_event_source *watch_timer;  /* owned; looks whether threads are stuck, where no watchdog does */
 	bool ready;
+	uint64_t watch_interval_usec;
+	bool publishers_stopped; /* told to: what is not confirmed soon will fail */
 	bool stopping_queues; /* manager_stop is telling them one by one: no step is due before the last one knows */
 };
 

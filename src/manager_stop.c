@@ -63,8 +63,10 @@ static void manager_close(struct manager *m, uint64_t timeout_usec) {
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
 		struct uplink *l = &m->uplinks[i];
 		/* One that is not connected has nothing to say goodbye to: at worst its thread is stuck in name resolution. */
-		int r = broker_stop(l->broker, l->state == BROKER_UP ? timeout_usec : HASTY_CLOSE_TIMEOUT_USEC);
+		int r = broker_stop(l->broker, l->consuming.state == BROKER_UP ? timeout_usec : HASTY_CLOSE_TIMEOUT_USEC);
 
+		if (r >= 0 && l->publisher)
+			r = publisher_stop(l->publisher, HASTY_CLOSE_TIMEOUT_USEC);
 		if (r < 0)
 			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
 	}
@@ -91,7 +93,22 @@ static bool manager_awaits(const struct manager *m, size_t queue) {
 	struct queue_view view;
 
 	queue_look(m->queues[queue], &view);
-	return view.state != QUEUE_STOPPED && m->uplinks[broker - m->config->brokers].state == BROKER_UP;
+	return view.state != QUEUE_STOPPED && (view.publishing > 0 || m->uplinks[broker - m->config->brokers].consuming.state == BROKER_UP);
+}
+
+/* No handler runs that could ask for more: copies that cannot be sent now fail now, those that were sent get a last chance. */
+static void manager_stop_publishers(struct manager *m) {
+	if (m->publishers_stopped)
+		return;
+	m->publishers_stopped = true;
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		struct uplink *l = &m->uplinks[i];
+		int r = l->publisher ? publisher_stop(l->publisher, CLOSE_TIMEOUT_USEC) : 0;
+
+		if (r < 0)
+			log_error("broker=%s its publishing connection cannot be closed in order: %s", m->config->brokers[i].name,
+				  strerror(-r));
+	}
 }
 
 void manager_check_stopped(struct manager *m) {
@@ -99,6 +116,7 @@ void manager_check_stopped(struct manager *m) {
 
 	if (m->stopping_queues || m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
 		return;
+	manager_stop_publishers(m);
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		stopped = stopped && !manager_awaits(m, i);
 	if (stopped)
@@ -160,9 +178,12 @@ static void manager_drain(struct manager *m) {
 }
 
 void manager_check_closed(struct manager *m) {
-	for (size_t i = 0; i < m->config->n_brokers; i++)
-		if (m->uplinks[i].state != BROKER_STOPPED)
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		const struct uplink *l = &m->uplinks[i];
+
+		if (l->consuming.state != BROKER_STOPPED || (l->publisher && l->publishing.state != BROKER_STOPPED))
 			return;
+	}
 	if (m->state == MANAGER_CLOSING)
 		sd_event_exit(m->event, 0);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A throw-away RabbitMQ node of one's own: for the tests, the demo and the benchmark.
+"""A throw-away RabbitMQ node of one's own, or a cluster of them: for the tests, the demo and the benchmark.
 
 Everything it has is its own: node name, ports, epmd, cookie, database, log and list of plugins, all in one temporary
 folder, listening on the loopback only. A broker that the machine runs is neither used nor disturbed, its configuration in
@@ -10,6 +10,7 @@ As a program: `scripts/lib/broker.py` starts a node, prints its URL and stops it
 """
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -69,10 +70,15 @@ class BrokerError(Exception):
 class Broker:
     """One node. start() and stop() may be called again and again: the database stays until close()."""
 
-    def __init__(self, config="", parent=None):
-        """config: further lines for its rabbitmq.conf. parent: the folder to make its folder in."""
+    def __init__(self, config="", parent=None, peer=None):
+        """config: further lines for its rabbitmq.conf. parent: the folder to make its folder in. peer: a node that it shall be
+        able to talk to: shares that one's epmd, which has to run when this one starts, and its cookie."""
         self.folder = tempfile.mkdtemp(prefix="broker-", dir=parent)
         self.port, self.dist_port, self.epmd_port = free_ports(3)
+        self.cookie = f"{random.SystemRandom().getrandbits(100)}"
+        self.has_epmd = peer is None
+        if peer is not None:
+            self.epmd_port, self.cookie = peer.epmd_port, peer.cookie
         self.node = f"execd{self.port}@localhost"
         self.username, self.password, self.vhost = "guest", "guest", "/"
         self.epmd = None
@@ -91,6 +97,13 @@ vm_memory_high_watermark.relative = 0.6
 """)
         for d in ("home", "mnesia", "log", "conf.d", "generated"):
             os.mkdir(os.path.join(self.folder, d), 0o700)
+        self._write("home/.erlang.cookie", self.cookie)
+        os.chmod(self._path("home/.erlang.cookie"), 0o400)
+
+    def configure(self, lines):
+        """Further lines for its rabbitmq.conf, before it is started."""
+        with open(self._path("rabbitmq.conf"), "a", encoding="utf-8") as f:
+            f.write(lines)
 
     def _write(self, name, text):
         with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
@@ -130,11 +143,15 @@ vm_memory_high_watermark.relative = 0.6
 
     def start(self, timeout=90):
         """Starts the node and waits until it takes connections."""
+        return self.launch().wait_ready(timeout)
+
+    def launch(self):
+        """Starts the node. It ends with the thread that calls this."""
         # setpriv: if whoever runs this is killed, the node goes with it.
         command = ["setpriv", "--pdeathsig", "KILL"]
         output = open(self._path("output"), "ab")
         with output:
-            if self.epmd is None or self.epmd.poll() is not None:
+            if self.has_epmd and (self.epmd is None or self.epmd.poll() is not None):
                 self.epmd = subprocess.Popen(
                     command + ["epmd", "-port", str(self.epmd_port), "-address", HOST],
                     env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -144,6 +161,10 @@ vm_memory_high_watermark.relative = 0.6
                 command + [f"{BIN}/rabbitmq-server"],
                 env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True)
+        return self
+
+    def wait_ready(self, timeout=90):
+        """Waits until it takes connections."""
         self._await_port(self.port, self.server, time.monotonic() + timeout, b"AMQP\x00\x00\x09\x01")
         return self
 
@@ -209,6 +230,59 @@ vm_memory_high_watermark.relative = 0.6
         end_process(self.epmd)
         self.epmd = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Cluster:
+    """Several nodes that are one broker, all on this machine."""
+
+    def __init__(self, n=3):
+        self.nodes = [Broker()]
+        self.nodes += [Broker(peer=self.nodes[0]) for _ in range(n - 1)]
+        lines = "cluster_formation.peer_discovery_backend = classic_config\n" + "".join(
+            f"cluster_formation.classic_config.nodes.{i} = {node.node}\n" for i, node in enumerate(self.nodes, 1))
+        for node in self.nodes:
+            node.configure(lines)
+
+    def start(self, timeout=120):
+        """Starts them all and waits until they are one cluster."""
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.wait_ready(timeout)
+        deadline = time.monotonic() + timeout
+        while len(self.members()) < len(self.nodes):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"{self.members()} are all of the cluster:\n{self.nodes[-1].log_tail()}")
+            time.sleep(0.2)
+        return self
+
+    def members(self):
+        """The names of the nodes that run, as one of them sees it."""
+        node = next(n for n in self.nodes if n.running)
+        return json.loads(node.ctl("cluster_status", "--formatter", "json"))["running_nodes"]
+
+    def leader(self, queue):
+        """The node that leads a quorum queue, None while there is none."""
+        node = next(n for n in self.nodes if n.running)
+        for line in node.ctl("list_queues", "--silent", "name", "leader").splitlines():
+            name, _, leader = line.partition("\t")
+            if name == queue:
+                return next((n for n in self.nodes if n.node == leader and n.running), None)
+        return None
+
+    def close(self):
+        for node in reversed(self.nodes):  # the first one has the epmd
+            node.close()
 
     def __enter__(self):
         try:

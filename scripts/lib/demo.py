@@ -22,7 +22,8 @@ from notify import Notifications
 DEMO = Path(__file__).resolve().parents[1] / "demo.d"
 DEAD = "orders.dead"
 COUNTS = {"mail": 150, "orders": 100, "images": 60}
-POISON = "orders-042"
+UNKNOWN = "orders-042"  # can never be booked
+LOCKED = "orders-077"  # cannot be booked for now, whenever it is tried
 
 Run = collections.namedtuple("Run", "queue id attempt status sum begun ended")
 
@@ -41,6 +42,7 @@ class Demo:
         self.account = self.build / "account.txt"
         self.broker = self.daemon = self.notify = self.channel = None
         self.published = {}  # id: (queue, body)
+        self.reasons = {}  # id: headers of the dead letter
         self.tty = sys.stdout.isatty()
 
     def say(self, text):
@@ -90,8 +92,10 @@ class Demo:
     def publish_one(self, queue, i):
         identity = f"{queue}-{i:03}"
         body = f"message {identity}\n" + "text " * (i * 37 % 400)
-        if identity == POISON:
+        if identity == UNKNOWN:
             body += "customer=unknown"
+        elif identity == LOCKED:
+            body += "customer=locked"
         elif queue == "orders" and i % 5 == 0:
             body += "database=away"
         self.published[identity] = (queue, body.strip().encode())
@@ -99,7 +103,7 @@ class Demo:
             message_id=identity, delivery_mode=2, content_type="text/plain"), mandatory=True)
 
     def watch(self):
-        self.say("The handlers run; what has failed comes again")
+        self.say("The handlers run; what has failed comes again, or ends in the dead letters")
         last, settled = 0.0, 0
         while True:
             runs = self.runs()
@@ -155,6 +159,7 @@ class Demo:
             if properties.message_id in found:
                 raise Wrong(f"{properties.message_id} is twice among the dead letters")
             found[properties.message_id] = body
+            self.reasons[properties.message_id] = properties.headers
 
     def fates(self):
         """{id: (what became of it, its runs)}, from what the handlers wrote and what the broker holds alone."""
@@ -170,7 +175,10 @@ class Demo:
             if identity in dead:
                 if dead.pop(identity) != body or 0 in statuses:
                     wrong.append(f"{identity}: dead-lettered, but not as it was published, or although it had succeeded")
-                what = f"dead letter after {len(runs)} failed attempts"
+                what = f"dead letter after {len(runs)} failed attempt{'s' if len(runs) > 1 else ''}"
+                headers = self.reasons[identity]
+                if (headers["x-execd-attempts"], headers["x-execd-exit-status"]) != (len(runs), statuses[-1]):
+                    wrong.append(f"{identity}: the dead letter says something else than happened: {headers}")
             elif 0 not in statuses:
                 wrong.append(f"{identity}: LOST (handler runs: {statuses or 'none'})")
                 what = "LOST"
@@ -197,7 +205,8 @@ class Demo:
                 fields = dict(re.findall(r"(\w+)=(\S+)", match[1]))
                 logged[fields["message_id"]].append((int(fields.get("exit", -1)), fields["decision"]))
         return [f"{identity}: the daemon's log says {logged[identity]}" for identity, (_, runs) in fates.items()
-                if logged[identity] != [(r.status, "requeue" if r.status else "ack") for r in runs]]
+                if logged[identity] != [(r.status, "ack" if r.status == 0 else
+                                         "reject" if r is runs[-1] else "retry") for r in runs]]
 
     def report(self, fates):
         print(f"\n    {'queue':<8}{'published':>10}{'runs':>7}{'at once':>9}{'1st attempt':>13}{'later':>7}{'dead':>6}"
@@ -223,6 +232,11 @@ class Demo:
             for (q, what), ids in groups.items():
                 if q == queue:
                     print(f"    {len(ids):>4}  {what}: {compact(ids)}")
+        print("\n    What the dead letters say:")
+        for identity, headers in sorted(self.reasons.items()):
+            print(f"    {identity}: {headers['x-execd-reason']} at attempt {headers['x-execd-attempts']}, "
+                  f"{headers['x-execd-stderr'].splitlines()[-1]!r}, handled on {headers['x-execd-host']}, "
+                  f"published to {headers['x-execd-routing-key']}")
         with open(self.account, "w", encoding="utf-8") as f:
             for identity, (what, runs) in sorted(fates.items()):
                 steps = "; ".join(f"run {n}: {1000 * (r.ended - r.begun):.0f} ms, exit status {r.status}"

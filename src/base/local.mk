@@ -7,9 +7,11 @@ libexecd_a_SOURCES += \
 	%D%/log.c %D%/log.h \
 	%D%/macro.h \
 	%D%/mailbox.c %D%/mailbox.h \
+	%D%/siphash.c %D%/siphash.h \
 	%D%/strbuf.c %D%/strbuf.h
 
-check_PROGRAMS += tests/unit/test_base tests/unit/test_mailbox tests/unit/test_log
+check_PROGRAMS += tests/unit/test_base tests/unit/test_mailbox tests/unit/test_log tests/unit/test_siphash
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
+tests_unit_test_siphash_SOURCES = tests/unit/test_siphash.c

@@ -183,6 +183,7 @@ static int connection_login(struct connection *c, uint64_t timeout_usec) {
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return login_failed(c, &reply);
 	c->channel_max = (unsigned)amqp_get_channel_max(c->state);
+	c->frame_max = (unsigned)amqp_get_frame_max(c->state);
 	c->heartbeat = (unsigned)amqp_get_heartbeat(c->state);
 	/* The library aborts if it is in the middle of a frame, which it is not after the last answer of the login. */
 	status = amqp_tune_connection(c->state, (int)c->channel_max, FRAME_ACCEPTED_MAX, (int)c->heartbeat);

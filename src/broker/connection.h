@@ -22,6 +22,7 @@ struct connection {
 	int watch_error;		    /* -errno of the attempt to publish the socket in the link, while connecting */
 	amqp_pool_t pool;		    /* scratch memory for what is sent; emptied by each send */
 	unsigned channel_max;		    /* negotiated; at least 1 */
+	unsigned frame_max;		    /* negotiated: the largest frame, in bytes, that we may send */
 	unsigned heartbeat;		    /* negotiated, seconds; 0: none */
 	uint64_t sent_usec;		    /* when connection_keep_alive last sent something */
 	bool up;			    /* logged in, and nothing has failed since */

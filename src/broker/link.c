@@ -9,6 +9,10 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "broker/job.h"
+
+/* Time for a piece of work when there is no heartbeat to derive it from. */
+#define WORK_USEC (60 * USEC_PER_SEC)
 
 static struct link *link_free(struct link *l) {
 	struct mailbox *mailboxes[] = {l->to_thread, l->to_main};
@@ -90,6 +94,10 @@ void link_item_free(struct mailbox_item *item) {
 	case ITEM_EVENT:
 		free(CONTAINER_OF(item, struct event, item));
 		break;
+	case ITEM_JOB:
+	case ITEM_DONE:
+		job_free(CONTAINER_OF(item, struct job, item));
+		break;
 	}
 }
 
@@ -159,6 +167,10 @@ void link_shutdown(struct link *l, bool only_login) {
 
 void link_busy(struct link *l, uint64_t deadline_usec) {
 	atomic_store(&l->deadline_usec, deadline_usec);
+}
+
+void link_busy_connected(struct link *l, unsigned heartbeat) {
+	link_busy(l, clock_now_usec() + (heartbeat ? 2 * heartbeat * USEC_PER_SEC : WORK_USEC));
 }
 
 void link_idle(struct link *l) {

@@ -18,10 +18,12 @@ enum item_kind {
 	/* to the thread */
 	ITEM_SETTLE,  /* struct message */
 	ITEM_COMMAND, /* struct command */
+	ITEM_JOB,     /* struct job */
 	/* to the main thread */
 	ITEM_MESSAGE,	/* struct message */
 	ITEM_UNSETTLED, /* struct message */
 	ITEM_EVENT,	/* struct event */
+	ITEM_DONE,	/* struct job */
 };
 
 enum command_type {
@@ -39,7 +41,7 @@ struct command {
 };
 
 enum event_type {
-	EVENT_BROKER_STATE,   /* broker_state, retry_usec, reason */
+	EVENT_BROKER_STATE,   /* broker_state, retry_usec, address, reason */
 	EVENT_BLOCKED,	      /* blocked, reason */
 	EVENT_CONSUMER_STATE, /* consumer, consumer_state, retry_usec, reason */
 	EVENT_LOST,	      /* consumer, epoch */
@@ -55,6 +57,7 @@ struct event {
 	bool blocked;
 	uint64_t epoch;
 	uint64_t retry_usec;
+	const struct config_address *address; /* part of the configuration, to which both sides hold a reference */
 	char reason[REASON_MAX]; /* "": none */
 };
 
@@ -111,6 +114,8 @@ void link_shutdown(struct link *l, bool only_login);
 
 /* The thread: busy, until the deadline at the latest; idle. */
 void link_busy(struct link *l, uint64_t deadline_usec);
+/* Busy with a piece of work of a connection with this heartbeat (seconds; 0: none). */
+void link_busy_connected(struct link *l, unsigned heartbeat);
 void link_idle(struct link *l);
 
 /* The thread's last call before it drops its reference. */

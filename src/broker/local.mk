@@ -5,11 +5,18 @@ libexecd_a_SOURCES += \
 	%D%/broker.c %D%/broker.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/connection.c %D%/connection.h \
+	%D%/consuming.c %D%/consuming.h \
+	%D%/content.c %D%/content.h \
+	%D%/declarer.c %D%/declarer.h \
 	%D%/dial.c %D%/dial.h \
+	%D%/endpoint.c %D%/endpoint.h \
 	%D%/error.c %D%/error.h \
+	%D%/job.c %D%/job.h \
+	%D%/lane.c %D%/lane.h \
 	%D%/link.c %D%/link.h \
 	%D%/outbox.c %D%/outbox.h \
-	%D%/publisher.h \
+	%D%/publisher.c %D%/publisher.h \
+	%D%/publishing.c %D%/publishing.h \
 	%D%/random.h \
 	%D%/request.c %D%/request.h \
 	%D%/table.c %D%/table.h \
@@ -18,14 +25,13 @@ libexecd_a_SOURCES += \
 	%D%/tls_error.c %D%/tls_error.h \
 	%D%/wait.h
 
-check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_link tests/unit/test_broker_table
+check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_error tests/unit/test_broker_link \
+	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_publisher
 tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
 tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/fake_broker.h
-
-check_PROGRAMS += tests/unit/test_broker_error tests/unit/test_connection
 tests_unit_test_broker_error_SOURCES = tests/unit/test_broker_error.c tests/unit/check_main.h
-tests_unit_test_connection_SOURCES = tests/unit/test_connection.c tests/unit/check_main.h tests/unit/scratch.h \
-	tests/unit/tls_peer.h
-
 tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c
 tests_unit_test_broker_table_SOURCES = tests/unit/test_broker_table.c
+tests_unit_test_connection_SOURCES = tests/unit/test_connection.c tests/unit/check_main.h tests/unit/scratch.h \
+	tests/unit/tls_peer.h
+tests_unit_test_publisher_SOURCES = tests/unit/test_publisher.c tests/unit/fake_broker.h

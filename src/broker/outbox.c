@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "broker/job.h"
+
 #define MEMORY_RETRY_NSEC 10000000L
 
 void outbox_init(struct outbox *o, struct link *link) {
@@ -46,6 +48,11 @@ static void outbox_post(struct outbox *o, struct mailbox_item *item) {
 void outbox_post_message(struct outbox *o, struct message *m, enum item_kind kind) {
 	m->item.kind = (int)kind;
 	outbox_post(o, &m->item);
+}
+
+void outbox_post_job(struct outbox *o, struct job *j) {
+	j->item.kind = ITEM_DONE;
+	outbox_post(o, &j->item);
 }
 
 void outbox_post_event(struct outbox *o, const struct event *e) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread's way to the main thread: a mailbox, and behind it a list for what does not fit. Nothing is ever dropped; while the
- * list is not empty, the thread reads nothing more from the broker, which bounds it. Private to this room. */
+/* The thread's way to the main thread: a mailbox, and behind it a list for what does not fit. Nothing is ever dropped;
+ * while the list is not empty, the thread reads nothing more from the broker, which bounds it. Private to this room. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,6 +26,10 @@ bool outbox_flush(struct outbox *o);
 
 /* Takes ownership. */
 void outbox_post_message(struct outbox *o, struct message *m, enum item_kind kind);
+
+struct job;
+/* Takes ownership; as ITEM_DONE. */
+void outbox_post_job(struct outbox *o, struct job *j);
 
 /* Posts a copy of *e. There is no way on without it, for the main thread waits for some events for ever: while there is no
  * memory, this waits too, until there is or the link is told to stop (the watchdog sees that). */

@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "broker/table.h"
 
 #define SHORT_STRING_MAX 255
 /* RabbitMQ's arguments that have keys of their own in the configuration. */
 #define ARGUMENT_QUEUE_TYPE "x-queue-type"
 #define ARGUMENT_PRIORITY "x-priority"
+/* How long a delay queue outlives its last declaration, besides twice its delay; RabbitMQ takes at most 2^32 - 1
+ * milliseconds. */
+#define EXPIRES_MORE_MSEC (UINT64_C(60) * 60 * 1000)
+#define EXPIRES_MAX_MSEC UINT64_C(4294967295)
 
 int request_channel_open(struct connection *c, uint16_t channel) {
 	amqp_channel_open_t m = {.out_of_band = amqp_empty_bytes};
@@ -151,6 +156,57 @@ int request_settle(struct connection *c, uint16_t channel, uint64_t delivery_tag
 	}
 	assert(verdict == VERDICT_RETURN);
 	return connection_send(c, channel, AMQP_BASIC_NACK_METHOD, &nack);
+}
+
+int request_confirm(struct connection *c, uint16_t channel) {
+	amqp_confirm_select_t m = {0};
+
+	return connection_send(c, channel, AMQP_CONFIRM_SELECT_METHOD, &m);
+}
+
+int request_publish(struct connection *c, uint16_t channel, const char *exchange, const char *routing_key) {
+	amqp_basic_publish_t m = {
+		.exchange = amqp_cstring_bytes(exchange),
+		.routing_key = amqp_cstring_bytes(routing_key),
+		.mandatory = 1,
+	};
+
+	return connection_send(c, channel, AMQP_BASIC_PUBLISH_METHOD, &m);
+}
+
+static amqp_table_entry_t text_argument(const char *name, const char *value) {
+	return (amqp_table_entry_t){.key = amqp_cstring_bytes(name),
+				    .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
+static amqp_table_entry_t number_argument(const char *name, uint64_t value) {
+	return (amqp_table_entry_t){.key = amqp_cstring_bytes(name),
+				    .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = (int64_t)value}};
+}
+
+int request_delay_queue(struct connection *c, uint16_t channel, const char *name, uint64_t delay_usec,
+			enum config_queue_type type, const char *target) {
+	uint64_t ttl = delay_usec / USEC_PER_MSEC;
+	uint64_t expires = 2 * ttl + EXPIRES_MORE_MSEC;
+	bool quorum = type == CONFIG_QUEUE_QUORUM;
+	amqp_table_entry_t arguments[] = {
+		number_argument("x-message-ttl", ttl),
+		number_argument("x-expires", expires < EXPIRES_MAX_MSEC ? expires : EXPIRES_MAX_MSEC),
+		text_argument("x-dead-letter-exchange", ""),
+		text_argument("x-dead-letter-routing-key", target),
+		/* Said in any case: a virtual host may have another type as its default. */
+		text_argument(ARGUMENT_QUEUE_TYPE, quorum ? "quorum" : "classic"),
+		/* These two only for quorum queues. */
+		text_argument("x-dead-letter-strategy", "at-least-once"),
+		text_argument("x-overflow", "reject-publish"),
+	};
+	amqp_queue_declare_t m = {
+		.queue = amqp_cstring_bytes(name),
+		.durable = 1,
+		.arguments = {.num_entries = ARRAY_SIZE(arguments) - (quorum ? 0 : 2), .entries = arguments},
+	};
+
+	return connection_send(c, channel, AMQP_QUEUE_DECLARE_METHOD, &m);
 }
 
 static bool too_long(const char *s) {

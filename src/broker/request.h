@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The methods that a consumer's channel sends, made from the configuration. None waits for its answer; the results are those of
+/* The methods that the channels send, made from the configuration. None waits for its answer; the results are those of
  * connection_send. Private to this room. */
 #pragma once
 
@@ -24,6 +24,13 @@ int request_cancel(struct connection *c, uint16_t channel, const char *consumer_
 
 /* basic.ack, basic.reject or basic.nack. */
 int request_settle(struct connection *c, uint16_t channel, uint64_t delivery_tag, enum verdict verdict);
+
+int request_confirm(struct connection *c, uint16_t channel);
+/* basic.publish, mandatory. The names are short strings. */
+int request_publish(struct connection *c, uint16_t channel, const char *exchange, const char *routing_key);
+/* queue.declare of a delay queue: see struct publication. */
+int request_delay_queue(struct connection *c, uint16_t channel, const char *name, uint64_t delay_usec,
+			enum config_queue_type type, const char *target);
 
 /* What of the queue's configuration is longer than the 255 bytes of a short string, which the library would not notice, and the
  * broker would take for garbage: "the name of an exchange"; NULL if nothing is. */

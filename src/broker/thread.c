@@ -6,14 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "broker/channel.h"
-#include "broker/connection.h"
 #include "broker/error.h"
-#include "broker/outbox.h"
 #include "broker/random.h"
 #include "broker/wait.h"
 
@@ -23,8 +19,6 @@
 #define BACKLOG_USEC (20 * USEC_PER_MSEC)
 /* A connection that was up for less counts as another failure in a row. */
 #define STABLE_USEC (10 * USEC_PER_SEC)
-/* Time for one turn when there is no heartbeat to derive it from. */
-#define TURN_USEC (60 * USEC_PER_SEC)
 /* librabbitmq decodes nested tables by recursion, and a frame of 128 KiB has room for 26,000 levels, which take between
  * 2 and 4 MiB of stack. What the system gives by default may be less; this is address space, and becomes memory only
  * when such a message comes. */
@@ -32,14 +26,12 @@
 
 /* Owned by the thread itself. */
 struct thread {
-	struct link *link;                  /* a reference */
-	struct config *config;              /* a reference */
-	const struct config_broker *broker; /* borrowed from config */
+	struct link *link;     /* a reference */
+	struct config *config; /* a reference */
+	const struct role *role;
+	void *self; /* owned: the role's */
 	struct connection connection;
 	struct outbox outbox;
-	struct channel *channels; /* owned; max_channels of them, the first n_channels in use, by consumer */
-	uint32_t n_channels;
-	uint32_t max_channels;
 	struct backoff backoff;
 	bool blocked;  /* by a resource alarm of the broker */
 	bool stopping; /* COMMAND_STOP came */
@@ -50,9 +42,8 @@ struct thread {
 static struct thread *thread_free(struct thread *t) {
 	if (!t)
 		return NULL;
-	for (uint32_t i = 0; i < t->n_channels; i++)
-		channel_clear(&t->channels[i]);
-	free(t->channels);
+	if (t->self)
+		t->role->free(t->self);
 	connection_clear(&t->connection);
 	outbox_clear(&t->outbox);
 	config_unref(t->config);
@@ -63,11 +54,21 @@ static struct thread *thread_free(struct thread *t) {
 DEFINE_CLEANUP(struct thread *, thread_free);
 
 static bool leaving(const struct thread *t) {
-	return t->stopping || atomic_load(&t->link->stop_now);
+	if (atomic_load(&t->link->stop_now))
+		return true;
+	if (!t->stopping)
+		return false;
+	return !t->role->unfinished || !t->role->unfinished(t->self) || clock_now_usec() >= t->stop_deadline_usec;
 }
 
-static void report(struct thread *t, enum broker_state state, const char *reason, uint64_t retry_usec) {
-	struct event e = {.type = EVENT_BROKER_STATE, .broker_state = state, .retry_usec = retry_usec};
+static void report(struct thread *t, enum broker_state state, const struct config_address *address, const char *reason,
+		   uint64_t retry_usec) {
+	struct event e = {
+		.type = EVENT_BROKER_STATE,
+		.broker_state = state,
+		.retry_usec = retry_usec,
+		.address = address,
+	};
 
 	(void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
 	outbox_post_event(&t->outbox, &e);
@@ -79,75 +80,45 @@ static void report_blocked(struct thread *t, bool blocked, const amqp_bytes_t *r
 	if (reason)
 		error_format_text(reason, e.reason, sizeof(e.reason));
 	t->blocked = blocked;
+	if (t->role->blocked)
+		t->role->blocked(t->self, blocked, clock_now_usec());
 	outbox_post_event(&t->outbox, &e);
 }
 
-/* Carries out one command, and frees it. */
-static void run_command(struct thread *t, struct command *command) {
-	struct channel *c = &t->channels[command->consumer];
-
-	switch (command->type) {
-	case COMMAND_ADD:
-		channel_init(c, &t->connection, &t->outbox, command->consumer, command->queue,
-			     t->config->max_message_size);
-		t->n_channels = command->consumer + 1;
-		break;
-	case COMMAND_WISH:
-		link_wish_received(t->link);
-		break;
-	case COMMAND_STOP:
-		t->stopping = true;
-		t->stop_deadline_usec = command->deadline_usec;
-		break;
-	}
-	link_item_free(&command->item);
+static void stop(struct thread *t) {
+	if (t->role->stop)
+		t->role->stop(t->self);
 }
 
-/* Fulfils what was wished; a consume before the last cancel is past. The first failure is returned, after all. */
-static int run_wishes(struct thread *t, uint64_t now) {
-	int result = 0;
-
-	for (uint32_t i = 0; i < t->n_channels; i++) {
-		struct wish w;
-
-		if (!link_take_wish(t->link, i, &w))
-			continue;
-		for (; w.cancels > 0; w.cancels--) {
-			int r = channel_cancel(&t->channels[i], now);
-
-			result = result < 0 ? result : r;
-		}
-		if (w.consume) {
-			int r = channel_consume(&t->channels[i], w.prefetch, now);
-
-			result = result < 0 ? result : r;
-		}
+/* One item that was posted. */
+static int run_item(struct thread *t, struct mailbox_item *item, uint64_t now) {
+	if (item == &t->link->stop.item) {
+		t->stopping = true;
+		t->stop_deadline_usec = t->link->stop.deadline_usec;
+		stop(t);
+		return 0;
 	}
-	return result;
+	return t->role->item(t->self, item, now);
+}
+
+static int run_wishes(struct thread *t, uint64_t now) {
+	return t->role->wishes ? t->role->wishes(t->self, now) : 0;
 }
 
 /* Carries out everything that was posted. The first failure is returned, after all of it: nothing may be lost. */
 static int run_commands(struct thread *t) {
 	struct mailbox_item *item = mailbox_take(t->link->to_thread);
 	uint64_t now = clock_now_usec();
-	/* Before what was posted: a cancel is ahead of every message that was settled after it. */
 	int result = run_wishes(t, now);
 	int r;
 
 	while (item) {
 		struct mailbox_item *next = item->next;
 
-		if (item->kind == ITEM_SETTLE) {
-			struct message *m = CONTAINER_OF(item, struct message, item);
-
-			r = channel_settle(&t->channels[m->consumer], m);
-			result = result < 0 ? result : r;
-		} else {
-			run_command(t, CONTAINER_OF(item, struct command, item));
-		}
+		r = run_item(t, item, now);
+		result = result < 0 ? result : r;
 		item = next;
 	}
-	/* And after it: those of consumers that were only now added, and those made since COMMAND_WISH was taken out. */
 	r = run_wishes(t, now);
 	return result < 0 ? result : r;
 }
@@ -176,15 +147,6 @@ static int handle_connection_frame(struct thread *t, const amqp_frame_t *frame) 
 	return connection_fail(&t->connection, "the broker sent an unexpected frame (method 0x%08x)", id);
 }
 
-static int handle_frame(struct thread *t, const amqp_frame_t *frame, uint64_t now) {
-	if (frame->channel == 0)
-		return handle_connection_frame(t, frame);
-	/* Nobody opened it: nothing that arrives on it concerns anybody. */
-	if (frame->channel > t->n_channels)
-		return 0;
-	return channel_frame(&t->channels[frame->channel - 1], frame, now);
-}
-
 /* Reads what there is, up to a bound. 1: there may be more; 0: drained, or the main thread must catch up first. */
 static int read_frames(struct thread *t) {
 	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
@@ -196,7 +158,10 @@ static int read_frames(struct thread *t) {
 		r = connection_read(&t->connection, &frame);
 		if (r <= 0)
 			return r;
-		r = handle_frame(t, &frame, clock_now_usec());
+		if (frame.channel == 0)
+			r = handle_connection_frame(t, &frame);
+		else
+			r = t->role->frame(t->self, &frame, clock_now_usec());
 		connection_release(&t->connection, &frame);
 		if (r < 0)
 			return r;
@@ -204,45 +169,17 @@ static int read_frames(struct thread *t) {
 	return 1;
 }
 
-/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to blame: while there
- * is one the channels' clocks stand still. */
-static void postpone_deadlines(struct thread *t, uint64_t now) {
-	if (t->backlog_usec == 0)
-		return;
-	for (uint32_t i = 0; i < t->n_channels; i++)
-		channel_postpone(&t->channels[i], now - t->backlog_usec);
-}
-
-static int run_deadlines(struct thread *t, uint64_t now) {
-	for (uint32_t i = 0; i < t->n_channels; i++) {
-		int r = channel_tick(&t->channels[i], now);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* When the loop must turn even if nothing arrives. */
 static uint64_t next_turn_usec(const struct thread *t, uint64_t now) {
 	uint64_t next = t->connection.heartbeat ? now + t->connection.heartbeat * USEC_PER_SEC / 4 : USEC_INFINITY;
+	uint64_t usec = outbox_is_empty(&t->outbox) ? t->role->next_usec(t->self) : now + BACKLOG_USEC;
 
-	if (!outbox_is_empty(&t->outbox))
-		return now + BACKLOG_USEC < next ? now + BACKLOG_USEC : next;
-	for (uint32_t i = 0; i < t->n_channels; i++) {
-		uint64_t usec = channel_next_usec(&t->channels[i]);
-
-		if (usec < next)
-			next = usec;
-	}
-	return next;
+	if (t->stopping && t->stop_deadline_usec < usec)
+		usec = t->stop_deadline_usec;
+	return usec < next ? usec : next;
 }
 
-static void busy(struct thread *t, uint64_t now) {
-	link_busy(t->link, now + (t->connection.heartbeat ? 2 * t->connection.heartbeat * USEC_PER_SEC : TURN_USEC));
-}
-
-/* Sleeps until there is a frame, a command or a deadline. */
+/* Sleeps until there is a frame, a command, a deadline, or room for what is to be sent. */
 static void wait_for_work(struct thread *t) {
 	struct pollfd p[2] = {
 		{.fd = mailbox_fd(t->link->to_thread), .events = POLLIN},
@@ -251,8 +188,10 @@ static void wait_for_work(struct thread *t) {
 	uint64_t now = clock_now_usec();
 	int timeout = wait_msec(next_turn_usec(t, now), now);
 
+	if (t->role->wants_write && t->role->wants_write(t->self))
+		p[1].events |= POLLOUT;
 	link_idle(t->link);
-	/* With a backlog nothing is read, so that what lies in the socket must not end the wait. */
+	/* With a backlog nothing is read or sent, so that what lies in the socket must not end the wait. */
 	(void)poll(p, outbox_is_empty(&t->outbox) ? 2 : 1, timeout);
 }
 
@@ -260,8 +199,11 @@ static int turn(struct thread *t) {
 	uint64_t now = clock_now_usec();
 	int more, r;
 
-	busy(t, now);
-	postpone_deadlines(t, now);
+	link_busy_connected(t->link, t->connection.heartbeat);
+	/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to
+	 * blame: while there is one the role's clocks stand still. */
+	if (t->backlog_usec)
+		t->role->postpone(t->self, now - t->backlog_usec);
 	if (outbox_flush(&t->outbox)) {
 		more = read_frames(t);
 	} else {
@@ -272,9 +214,10 @@ static int turn(struct thread *t) {
 	r = run_commands(t);
 	now = clock_now_usec();
 	if (r == 0 && outbox_is_empty(&t->outbox))
-		r = run_deadlines(t, now);
+		r = t->role->work(t->self, now);
 	if (r < 0)
 		return r;
+	more |= r;
 	t->backlog_usec = outbox_is_empty(&t->outbox) ? 0 : now;
 	if (!leaving(t) && !more && (!outbox_is_empty(&t->outbox) || !connection_has_buffered(&t->connection)))
 		wait_for_work(t);
@@ -284,12 +227,11 @@ static int turn(struct thread *t) {
 /* Works with a connection that is up until it fails or all is to end. */
 static void serve(struct thread *t) {
 	uint64_t start = clock_now_usec();
-	int r = 0;
+	int r;
 
 	t->backlog_usec = 0;
-	report(t, BROKER_UP, "", 0);
-	for (uint32_t i = 0; r == 0 && i < t->n_channels; i++)
-		r = channel_up(&t->channels[i], start);
+	report(t, BROKER_UP, connection_address(&t->connection), "", 0);
+	r = t->role->up(t->self, start);
 	while (r == 0 && !leaving(t))
 		r = turn(t);
 	if (r == 0 && t->stopping)
@@ -297,8 +239,7 @@ static void serve(struct thread *t) {
 	if (r == 0)
 		(void)connection_fail(&t->connection, "the connection was closed because the daemon stops");
 	connection_drop(&t->connection);
-	for (uint32_t i = 0; i < t->n_channels; i++)
-		channel_down(&t->channels[i], t->connection.reason);
+	t->role->down(t->self, t->connection.reason, clock_now_usec());
 	if (t->blocked)
 		report_blocked(t, false, NULL);
 	if (clock_now_usec() - start >= STABLE_USEC)
@@ -310,35 +251,47 @@ static int wake(void *userdata) {
 	struct thread *t = userdata;
 
 	(void)run_commands(t);
+	if (t->role->idle)
+		t->role->idle(t->self, clock_now_usec());
 	(void)outbox_flush(&t->outbox);
 	return leaving(t) ? -ECANCELED : 0;
 }
 
-/* Until the time of the next attempt. */
-static void wait_before_retry(struct thread *t) {
-	uint64_t now = clock_now_usec();
+/* After a failure: on to the next address, at once, or when all of them have failed, after a delay. */
+static uint64_t choose_retry(struct thread *t) {
 	struct backoff longest;
-	uint64_t delay, until;
 
+	if (!connection_next_address(&t->connection))
+		return 0;
 	/* Another try with the same wrong password helps nobody, and fills the broker's log. */
 	backoff_init(&longest, t->backoff.max_usec, t->backoff.max_usec);
-	delay = backoff_next_usec(t->connection.login_refused ? &longest : &t->backoff, random_u32());
-	until = now + delay;
+	return backoff_next_usec(t->connection.login_refused ? &longest : &t->backoff, random_u32());
+}
 
-	report(t, BROKER_WAITING, t->connection.reason, delay);
+/* Until the time of the next attempt. */
+static void wait_before_retry(struct thread *t) {
+	const struct config_address *failed = connection_address(&t->connection);
+	uint64_t delay = choose_retry(t);
+	uint64_t now = clock_now_usec();
+	uint64_t until = now + delay;
+
+	report(t, BROKER_WAITING, failed, t->connection.reason, delay);
 	while (wake(t) == 0 && (now = clock_now_usec()) < until) {
 		struct pollfd p = {.fd = mailbox_fd(t->link->to_thread), .events = POLLIN};
-		uint64_t next = outbox_is_empty(&t->outbox) || now + BACKLOG_USEC > until ? until : now + BACKLOG_USEC;
+		uint64_t next = t->role->idle ? t->role->next_usec(t->self) : USEC_INFINITY;
 
+		if (!outbox_is_empty(&t->outbox) && now + BACKLOG_USEC < next)
+			next = now + BACKLOG_USEC;
 		link_idle(t->link);
-		(void)poll(&p, 1, wait_msec(next, now));
-		link_busy(t->link, clock_now_usec() + TURN_USEC);
+		(void)poll(&p, 1, wait_msec(next < until ? next : until, now));
+		link_busy_connected(t->link, 0);
 	}
 }
 
 /* Hands over what is left. Nobody waits for it once stop_now is set. */
 static void finish(struct thread *t) {
-	link_busy(t->link, clock_now_usec() + TURN_USEC);
+	link_busy_connected(t->link, 0);
+	stop(t);
 	for (;;) {
 		/* What was posted after the stop, or while the connection was closing, goes back. */
 		(void)run_commands(t);
@@ -346,7 +299,7 @@ static void finish(struct thread *t) {
 			break;
 		(void)poll(NULL, 0, BACKLOG_USEC / USEC_PER_MSEC);
 	}
-	report(t, BROKER_STOPPED, "", 0);
+	report(t, BROKER_STOPPED, connection_address(&t->connection), "", 0);
 	while (!outbox_flush(&t->outbox) && !atomic_load(&t->link->stop_now))
 		(void)poll(NULL, 0, BACKLOG_USEC / USEC_PER_MSEC);
 	link_idle(t->link);
@@ -357,7 +310,7 @@ static void *thread_main(void *arg) {
 	struct link *link = link_ref(t->link);
 
 	while (wake(t) == 0) {
-		report(t, BROKER_CONNECTING, "", 0);
+		report(t, BROKER_CONNECTING, connection_address(&t->connection), "", 0);
 		if (connection_open(&t->connection, mailbox_fd(link->to_thread), wake, t) == 0)
 			serve(t);
 		if (!leaving(t))
@@ -371,31 +324,31 @@ static void *thread_main(void *arg) {
 }
 
 static int thread_new(struct link *link, struct config *config, const struct config_broker *broker,
-		      uint32_t max_consumers, struct thread **ret) {
+		      const struct role *role, uint32_t max_slots, struct thread **ret) {
 	CLEANUP(thread_free) struct thread *t = calloc(1, sizeof(*t));
+	int r;
 
 	if (!t)
 		return -ENOMEM;
 	t->link = link_ref(link);
 	t->config = config_ref(config);
-	t->broker = broker;
-	connection_init(&t->connection, link, broker, false);
+	t->role = role;
+	connection_init(&t->connection, link, broker, role->publisher);
 	outbox_init(&t->outbox, link);
 	backoff_init(&t->backoff, broker->reconnect_min_usec, broker->reconnect_max_usec);
-	t->max_channels = max_consumers;
-	t->channels = calloc(max_consumers ? max_consumers : 1, sizeof(*t->channels));
-	if (!t->channels)
-		return -ENOMEM;
+	r = role->new(&t->connection, &t->outbox, config, broker, max_slots, &t->self);
+	if (r < 0)
+		return r;
 	*ret = TAKE(t);
 	return 0;
 }
 
-int thread_start(struct link *link, struct config *config, const struct config_broker *broker, uint32_t max_consumers,
-		 pthread_t *ret) {
+int thread_start(struct link *link, struct config *config, const struct config_broker *broker, const struct role *role,
+		 uint32_t max_slots, pthread_t *ret) {
 	CLEANUP(thread_free) struct thread *t = NULL;
 	pthread_attr_t attr;
 	sigset_t all, before;
-	int r = thread_new(link, config, broker, max_consumers, &t);
+	int r = thread_new(link, config, broker, role, max_slots, &t);
 
 	if (r < 0)
 		return r;

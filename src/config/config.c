@@ -175,11 +175,19 @@ const char *outcome_to_string(enum outcome o) {
 	return config_outcome_names[o];
 }
 
-static bool outcome_is_possible(const struct config_outcomes *o, const struct config_statuses *set, enum outcome outcome) {
-	return set->bits[0] || set->bits[1] || set->bits[2] || set->bits[3] || o->otherwise == outcome ||
-	       o->on_timeout == outcome || o->on_signal == outcome;
+bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome) {
+	static const struct config_statuses none;
+	const struct config_statuses *const sets[] = {
+		[OUTCOME_ACK] = &o->ack,
+		[OUTCOME_REQUEUE] = &o->requeue,
+		[OUTCOME_RETRY] = &o->retry,
+		[OUTCOME_REJECT] = &o->reject,
+	};
+
+	return memcmp(sets[outcome], &none, sizeof(none)) != 0 || o->otherwise == outcome || o->on_timeout == outcome ||
+	       o->on_signal == outcome;
 }
 
 bool config_queue_publishes(const struct config_queue *q) {
-	return q->dead_letter.present || outcome_is_possible(&q->outcomes, &q->outcomes.retry, OUTCOME_RETRY);
+	return q->dead_letter.present || outcome_is_possible(&q->outcomes, OUTCOME_RETRY);
 }

@@ -45,7 +45,7 @@ struct config_address {
 	uint16_t port;	/* 5672 by default, with TLS 5671 */
 	char *vhost;	/* "/" by default */
 	char *username; /* key, else this url, else "guest" */
-	char *password; /* key, else password_file's first line, else this url, else "guest"; never logged, dumped or passed on */
+	char *password; /* key, else password_file, else this url, else "guest"; never logged, dumped or passed on */
 	bool tls;	/* amqps:// */
 };
 
@@ -91,7 +91,7 @@ enum outcome {
 	OUTCOME_ACK,	 /* basic.ack */
 	OUTCOME_REQUEUE, /* held, then basic.reject with requeue */
 	OUTCOME_RETRY,	 /* a copy to a delay queue, then basic.ack */
-	OUTCOME_REJECT,	 /* a copy to the dead letters, then basic.ack; without dead_letter, basic.reject without requeue */
+	OUTCOME_REJECT,	 /* a copy to the dead letters, then basic.ack; without them, basic.reject without requeue */
 };
 
 /* A set of exit statuses, 0 to 255. */
@@ -116,7 +116,7 @@ struct config_outcomes {
 	struct config_statuses retry;
 	struct config_statuses reject;
 	enum outcome otherwise;	 /* exit statuses in no set */
-	enum outcome on_timeout; /* `otherwise` by default */
+	enum outcome on_timeout; /* `otherwise` by default, but never OUTCOME_ACK */
 	enum outcome on_signal;	 /* likewise */
 	enum config_too_large on_too_large;
 };
@@ -158,7 +158,7 @@ struct config_results {
 struct config_queue {
 	char *name;
 	const struct config_broker *broker; /* borrowed from the same tree */
-	unsigned prefetch;		    /* 1 to 65535; concurrency by default */
+	unsigned prefetch;		    /* 1 to 65535; by default concurrency, at most max_handlers */
 	unsigned concurrency;
 	bool has_priority;
 	int priority; /* x-priority of the consumer */
@@ -227,6 +227,9 @@ int config_dump(const struct config *c, FILE *f);
 
 const char *config_ready_to_string(enum config_ready r);
 const char *outcome_to_string(enum outcome o);
+
+/* Whether a run can have this outcome: by an exit status, a timeout or a signal. */
+bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome);
 
 /* Whether a message of the queue can come to be published again: retry is an outcome of its, or it has dead letters. */
 bool config_queue_publishes(const struct config_queue *q);

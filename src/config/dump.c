@@ -9,6 +9,7 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "config/keys.h"
+#include "config/statuses.h"
 #include "config/units.h"
 #include "config/url.h"
 
@@ -40,12 +41,15 @@ static void dump_string(const char *s, size_t len, struct strbuf *b) {
 	strbuf_append_char(b, '"');
 }
 
-/* Always with a point: libconfig 1.5 needs it to see a float. 17 digits tell every double from the next. */
+/* Always with a point: libconfig 1.5 needs it to see a float. 15 digits give back every decimal that was written with
+ * as many; 17 tell every double from the next. */
 static void dump_float(double f, struct strbuf *b) {
 	char digits[32];
 	char *e;
 
-	(void)snprintf(digits, sizeof(digits), "%.17g", f);
+	(void)snprintf(digits, sizeof(digits), "%.15g", f);
+	if (strtod(digits, NULL) != f)
+		(void)snprintf(digits, sizeof(digits), "%.17g", f);
 	e = strchr(digits, 'e');
 	if (strchr(digits, '.'))
 		strbuf_append_str(b, digits);
@@ -115,6 +119,19 @@ static void dump_environment(char **variables, struct strbuf *b) {
 	strbuf_append_char(b, '}');
 }
 
+/* A list, as numbers and ranges cannot be in one array. */
+static void dump_statuses(const struct config_statuses *set, struct strbuf *b) {
+	strbuf_append_char(b, '(');
+	for (unsigned first, last = 0, from = 0; statuses_next(set, from, &first, &last); from = last + 1) {
+		strbuf_append_str(b, from > 0 ? ", " : " ");
+		if (last > first)
+			strbuf_printf(b, "\"%u-%u\"", first, last);
+		else
+			strbuf_printf(b, "%u", first);
+	}
+	strbuf_append_str(b, " )");
+}
+
 static void dump_list(const struct key *k, const void *base, unsigned level, struct strbuf *b) {
 	const char *array = *(char *const *)(const void *)((const char *)base + k->offset);
 	size_t n = *(const size_t *)(const void *)((const char *)base + k->count_offset);
@@ -139,6 +156,8 @@ static void dump_scalar(const struct key *k, const void *base, struct strbuf *b)
 		strbuf_printf(b, "%" PRId64, value.i);
 	else if (k->type == KEY_UINT)
 		strbuf_printf(b, "%" PRIu64, value.u);
+	else if (k->type == KEY_FLOAT)
+		dump_float(value.number, b);
 	else if (k->type == KEY_ENUM)
 		strbuf_printf(b, "\"%s\"", k->names[value.index]);
 	else if (k->type == KEY_SIZE || k->type == KEY_DURATION || k->type == KEY_SECONDS) {
@@ -218,6 +237,9 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 		break;
 	case KEY_TABLE:
 		dump_table(at, false, b);
+		break;
+	case KEY_STATUSES:
+		dump_statuses(at, b);
 		break;
 	case KEY_GROUP:
 		strbuf_append_str(b, "{\n");

@@ -17,8 +17,11 @@ const char *const config_ready_names[] = {
 };
 
 const char *const config_outcome_names[] = {
-	[OUTCOME_ACK] = "ack",	     [OUTCOME_REQUEUE] = "requeue", [OUTCOME_RETRY] = "retry",
-	[OUTCOME_REJECT] = "reject", NULL,
+	[OUTCOME_ACK] = "ack",
+	[OUTCOME_REQUEUE] = "requeue",
+	[OUTCOME_RETRY] = "retry",
+	[OUTCOME_REJECT] = "reject",
+	NULL,
 };
 
 const char *const config_auth_names[] = {
@@ -30,6 +33,18 @@ const char *const config_auth_names[] = {
 const char *const config_tls_version_names[] = {
 	[CONFIG_TLS_1_2] = "1.2",
 	[CONFIG_TLS_1_3] = "1.3",
+	NULL,
+};
+
+const char *const config_too_large_names[] = {
+	[CONFIG_TOO_LARGE_REQUEUE] = "requeue",
+	[CONFIG_TOO_LARGE_REJECT] = "reject",
+	NULL,
+};
+
+const char *const config_queue_type_names[] = {
+	[CONFIG_QUEUE_CLASSIC] = "classic",
+	[CONFIG_QUEUE_QUORUM] = "quorum",
 	NULL,
 };
 
@@ -55,6 +70,11 @@ const char *const config_tls_version_names[] = {
 
 #define RANGE(...) RANGE_(__VA_ARGS__)
 #define RANGE_(min_, max_) .min = (uint64_t)(min_), .max = (uint64_t)(max_)
+
+/* Ends of a handler that are no success. */
+#define FAILURE                                                                                                        \
+	.names = config_outcome_names, RANGE(OUTCOME_REQUEUE, OUTCOME_REJECT),                                         \
+	.fallback_note = "the value of otherwise, but \"requeue\" where that is \"ack\""
 
 const struct key config_keys[] = {
 	{COMMON(ROOT, "broker", ONE, "the broker that all queues are on"), .child = SECTION_BROKER,
@@ -127,7 +147,7 @@ const struct key config_keys[] = {
 	{COMMON(QUEUE, "broker", BROKER, "the broker that the queue is on"), .fallback_note = "the only broker",
 	 AT(config_queue, broker)},
 	{COMMON(QUEUE, "prefetch", UINT, "how many unsettled messages the broker may send"), RANGE(1, UINT16_MAX),
-	 .fallback_note = "the value of concurrency", AT(config_queue, prefetch)},
+	 .fallback_note = "concurrency, or limits.max_handlers where that is less", AT(config_queue, prefetch)},
 	{COMMON(QUEUE, "concurrency", UINT, "how many of the queue's handlers may run at once"), RANGE(1, UINT16_MAX),
 	 .fallback = "1", AT(config_queue, concurrency)},
 	{COMMON(QUEUE, "priority", INT, "the consumer's priority (x-priority)"), RANGE((int64_t)INT32_MIN, INT32_MAX),
@@ -143,8 +163,17 @@ const struct key config_keys[] = {
 	 AT_ARRAY(config_queue, bindings, n_bindings)},
 	{COMMON(QUEUE, "handler", GROUP, "the process that is run for each message"), .child = SECTION_HANDLER,
 	 .required = true, AT(config_queue, handler)},
-	{COMMON(QUEUE, "requeue", GROUP, "how a message goes back whose handler has failed"), .child = SECTION_REQUEUE,
-	 NOWHERE},
+	{COMMON(QUEUE, "outcomes", GROUP, "what becomes of a message, by how its handler has ended"),
+	 .child = SECTION_OUTCOMES, AT(config_queue, outcomes)},
+	{COMMON(QUEUE, "requeue", GROUP, "how a message goes back to its queue"), .child = SECTION_REQUEUE, NOWHERE},
+	{COMMON(QUEUE, "retry", GROUP, "when and how often a message is tried again"), .child = SECTION_RETRY,
+	 AT(config_queue, retry)},
+	{COMMON(QUEUE, "dead_letter", GROUP, "where rejected messages are published"), .child = SECTION_DEAD_LETTER,
+	 AT_FLAG(config_queue, dead_letter, dead_letter.present)},
+	{COMMON(QUEUE, "breaker", GROUP, "pauses the queue when its handler fails again and again"),
+	 .child = SECTION_BREAKER, AT(config_queue, breaker)},
+	{COMMON(QUEUE, "results", GROUP, "results kept of messages that could not be settled"),
+	 .child = SECTION_RESULTS, AT(config_queue, results)},
 
 	{COMMON(DECLARE, "durable", BOOL, "whether the queue outlives a restart of the broker"), .fallback = "true",
 	 AT(config_declare, durable)},
@@ -173,8 +202,57 @@ const struct key config_keys[] = {
 	{COMMON(HANDLER, "kill_grace", DURATION, "the time between SIGTERM and SIGKILL"), RANGE(0, HOUR),
 	 .fallback = "10s", AT(config_handler, kill_grace_usec)},
 
-	{COMMON(REQUEUE, "delay", DURATION, "how long a failed message is held before it goes back"), RANGE(0, DAY),
-	 .fallback = "1s", AT(config_queue, requeue_delay_usec)},
+	{COMMON(OUTCOMES, "ack", STATUSES, "exit statuses that mean success"), .fallback = "0",
+	 AT(config_outcomes, ack)},
+	{COMMON(OUTCOMES, "requeue", STATUSES, "exit statuses after which the message goes back"),
+	 AT(config_outcomes, requeue)},
+	{COMMON(OUTCOMES, "retry", STATUSES, "exit statuses after which the message is tried again later"),
+	 AT(config_outcomes, retry)},
+	{COMMON(OUTCOMES, "reject", STATUSES, "exit statuses after which the message is given up"),
+	 AT(config_outcomes, reject)},
+	{COMMON(OUTCOMES, "otherwise", ENUM, "what all other exit statuses lead to"), .names = config_outcome_names,
+	 .fallback = "requeue", AT(config_outcomes, otherwise)},
+	{COMMON(OUTCOMES, "on_timeout", ENUM, "what a handler leads to that was stopped for its timeout"), FAILURE,
+	 AT(config_outcomes, on_timeout)},
+	{COMMON(OUTCOMES, "on_signal", ENUM, "what a handler leads to that a signal has ended"), FAILURE,
+	 AT(config_outcomes, on_signal)},
+	{COMMON(OUTCOMES, "on_too_large", ENUM, "what a body above limits.max_message_size leads to"),
+	 .names = config_too_large_names, .fallback = "requeue", AT(config_outcomes, on_too_large)},
+
+	{COMMON(REQUEUE, "delay", DURATION, "how long a message is held after a first failure before it goes back"),
+	 RANGE(0, DAY), .fallback = "1s", AT(config_queue, requeue_delay_usec)},
+	{COMMON(REQUEUE, "max_delay", DURATION, "the longest time that a message is held"), RANGE(0, DAY),
+	 .fallback = "1min", .fallback_note = "\"1min\", or delay where that is longer",
+	 AT(config_queue, requeue_max_delay_usec)},
+
+	{COMMON(RETRY, "delay", DURATION, "the time between the first attempt and the second"),
+	 RANGE(USEC_PER_MSEC, 30 * DAY), .fallback = "10s", AT(config_retry, delay_usec)},
+	{COMMON(RETRY, "multiplier", FLOAT, "what the delay is multiplied by after each further attempt"),
+	 RANGE(1, 100), .fallback = "2.0", AT(config_retry, multiplier)},
+	{COMMON(RETRY, "max_delay", DURATION, "the longest delay"), RANGE(USEC_PER_MSEC, 30 * DAY), .fallback = "15min",
+	 .fallback_note = "\"15min\", or delay where that is longer", AT(config_retry, max_delay_usec)},
+	{COMMON(RETRY, "jitter", FLOAT, "the part of a delay of which up to all is taken off at random"), RANGE(0, 1),
+	 .fallback = "0.0", AT(config_retry, jitter)},
+	{COMMON(RETRY, "max_attempts", UINT, "the number of attempts after which a message is rejected; 0: no limit"),
+	 RANGE(0, 1000000), .fallback = "10", AT(config_retry, max_attempts)},
+	{COMMON(RETRY, "queue_type", ENUM, "the type of the queues that messages wait in"),
+	 .names = config_queue_type_names, .fallback_note = "\"quorum\" where declare says that type, else \"classic\"",
+	 AT(config_retry, queue_type)},
+
+	{COMMON(DEAD_LETTER, "exchange", STRING, "the exchange to publish to; \"\": the default exchange"),
+	 RANGE(0, 255), .fallback = "", AT(config_dead_letter, exchange)},
+	{COMMON(DEAD_LETTER, "routing_key", STRING, "the routing key to publish with"), RANGE(0, 255),
+	 .fallback_note = "that of the message", AT(config_dead_letter, routing_key)},
+
+	{COMMON(BREAKER, "failures", UINT, "how many failures in a row pause the queue; 0: none"), RANGE(0, 1000000),
+	 .fallback = "0", AT(config_breaker, failures)},
+	{COMMON(BREAKER, "cooldown", DURATION, "how long the queue is paused before a message is tried"),
+	 RANGE(USEC_PER_MSEC, DAY), .fallback = "30s", AT(config_breaker, cooldown_usec)},
+
+	{COMMON(RESULTS, "keep", UINT, "how many results are kept; 0: none"), RANGE(0, 100000), .fallback = "1000",
+	 AT(config_results, keep)},
+	{COMMON(RESULTS, "max_age", DURATION, "how long a result is kept"), RANGE(USEC_PER_SEC, 30 * DAY),
+	 .fallback = "1h", AT(config_results, max_age_usec)},
 };
 
 const size_t config_n_keys = ARRAY_SIZE(config_keys);

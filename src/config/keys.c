@@ -15,6 +15,11 @@
 
 /* key_store and key_load move an enum as an unsigned. */
 static_assert(sizeof(enum config_ready) == sizeof(unsigned), "enum config_ready is kept as an unsigned");
+static_assert(sizeof(enum config_auth) == sizeof(unsigned), "enum config_auth is kept as an unsigned");
+static_assert(sizeof(enum config_tls_version) == sizeof(unsigned), "enum config_tls_version is kept as an unsigned");
+static_assert(sizeof(enum outcome) == sizeof(unsigned), "enum outcome is kept as an unsigned");
+static_assert(sizeof(enum config_too_large) == sizeof(unsigned), "enum config_too_large is kept as an unsigned");
+static_assert(sizeof(enum config_queue_type) == sizeof(unsigned), "enum config_queue_type is kept as an unsigned");
 
 const struct key *key_find(enum section section, const char *name) {
 	for (size_t i = 0; i < config_n_keys; i++)
@@ -62,6 +67,16 @@ size_t section_size(enum section section) {
 		return sizeof(struct config_binding);
 	case SECTION_HANDLER:
 		return sizeof(struct config_handler);
+	case SECTION_OUTCOMES:
+		return sizeof(struct config_outcomes);
+	case SECTION_RETRY:
+		return sizeof(struct config_retry);
+	case SECTION_DEAD_LETTER:
+		return sizeof(struct config_dead_letter);
+	case SECTION_BREAKER:
+		return sizeof(struct config_breaker);
+	case SECTION_RESULTS:
+		return sizeof(struct config_results);
 	}
 	return 0;
 }
@@ -110,16 +125,22 @@ static void append_length(const struct key *k, const char *what, struct strbuf *
 		strbuf_printf(b, " of at most %" PRIu64 " bytes", k->max);
 }
 
+/* Whether there is a name of this index that may be given. */
+static bool has_name(const struct key *k, uint64_t index) {
+	return k->names[index] && (k->max == 0 || index <= k->max);
+}
+
 static void append_names(const struct key *k, struct strbuf *b) {
 	strbuf_append_str(b, "one of");
-	for (size_t i = 0; k->names[i]; i++)
-		strbuf_printf(b, "%s \"%s\"", i ? "," : "", k->names[i]);
+	for (uint64_t i = k->min; has_name(k, i); i++)
+		strbuf_printf(b, "%s \"%s\"", i > k->min ? "," : "", k->names[i]);
 }
 
 void key_append_expected(const struct key *k, struct strbuf *b) {
 	static const char *const texts[] = {
 		[KEY_BOOL] = "true or false",
 		[KEY_PATH] = "an absolute path",
+		[KEY_STATUSES] = "a status from 0 to 255, or an array or list of statuses and ranges such as \"64-78\"",
 		[KEY_FILE] = "the absolute path of a file",
 		[KEY_PRIVATE_FILE] = "the absolute path of a file",
 		[KEY_SECRET_FILE] = "the absolute path of a file",
@@ -142,6 +163,9 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 		break;
 	case KEY_UINT:
 		append_span(k, "an integer", format_unsigned, b);
+		break;
+	case KEY_FLOAT:
+		append_span(k, "a number", format_unsigned, b);
 		break;
 	case KEY_SECONDS:
 		append_span(k, "a duration in whole seconds", format_unsigned, b);
@@ -173,7 +197,8 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 }
 
 void key_append_default(const struct key *k, struct strbuf *b) {
-	bool bare = k->type == KEY_BOOL || k->type == KEY_INT || k->type == KEY_UINT || k->type == KEY_SECONDS;
+	bool bare = k->type == KEY_BOOL || k->type == KEY_INT || k->type == KEY_UINT || k->type == KEY_FLOAT ||
+		    k->type == KEY_SECONDS || k->type == KEY_STATUSES;
 
 	if (k->fallback_note)
 		strbuf_append_str(b, k->fallback_note);
@@ -195,6 +220,20 @@ static int parse_integer(const char *text, int64_t *ret) {
 	return 0;
 }
 
+static int parse_number(const char *text, double *ret) {
+	char *end;
+	double f;
+
+	errno = 0;
+	f = strtod(text, &end);
+	if (end == text || *end)
+		return -EINVAL;
+	if (errno)
+		return -ERANGE;
+	*ret = f;
+	return 0;
+}
+
 static int parse_seconds(const char *text, uint64_t *ret) {
 	uint64_t usec;
 	int r;
@@ -209,9 +248,9 @@ static int parse_seconds(const char *text, uint64_t *ret) {
 }
 
 static int parse_name(const struct key *k, const char *text, unsigned *ret) {
-	for (unsigned i = 0; k->names[i]; i++) {
+	for (uint64_t i = k->min; has_name(k, i); i++) {
 		if (strcmp(k->names[i], text) == 0) {
-			*ret = i;
+			*ret = (unsigned)i;
 			return 0;
 		}
 	}
@@ -231,6 +270,8 @@ int key_parse(const struct key *k, const char *text, union key_value *ret) {
 		if (r == 0 && k->type == KEY_UINT && n < 0)
 			r = -ERANGE;
 		value.i = n; /* value.u has the same bits */
+	} else if (k->type == KEY_FLOAT) {
+		r = parse_number(text, &value.number);
 	} else if (k->type == KEY_SECONDS) {
 		r = parse_seconds(text, &value.u);
 	} else if (k->type == KEY_DURATION) {
@@ -251,6 +292,8 @@ int key_check_range(const struct key *k, const union key_value *value) {
 	switch (k->type) {
 	case KEY_INT:
 		return value->i >= (int64_t)k->min && value->i <= (int64_t)k->max ? 0 : -ERANGE;
+	case KEY_FLOAT: /* written so that no NaN gets through */
+		return value->number >= (double)k->min && value->number <= (double)k->max ? 0 : -ERANGE;
 	case KEY_UINT:
 	case KEY_SECONDS:
 	case KEY_DURATION:
@@ -279,6 +322,9 @@ void key_store(const struct key *k, const union key_value *value, void *base) {
 	case KEY_SIZE:
 		*(uint64_t *)at = value->u;
 		break;
+	case KEY_FLOAT:
+		*(double *)at = value->number;
+		break;
 	case KEY_ENUM:
 		memcpy(at, &value->index, sizeof(value->index));
 		break;
@@ -305,6 +351,9 @@ void key_load(const struct key *k, const void *base, union key_value *ret) {
 	case KEY_DURATION:
 	case KEY_SIZE:
 		ret->u = *(const uint64_t *)at;
+		break;
+	case KEY_FLOAT:
+		ret->number = *(const double *)at;
 		break;
 	case KEY_ENUM:
 		memcpy(&ret->index, at, sizeof(ret->index));

@@ -12,46 +12,54 @@ struct strbuf;
 
 /* The groups that keys stand in. */
 enum section {
-	SECTION_ROOT,      /* the file; struct config */
-	SECTION_BROKER,    /* struct config_broker */
-	SECTION_TLS,       /* struct config_tls */
-	SECTION_RECONNECT, /* struct config_broker */
-	SECTION_LIMITS,    /* struct config */
-	SECTION_QUEUE,     /* struct config_queue */
-	SECTION_DECLARE,   /* struct config_declare */
-	SECTION_BINDING,   /* struct config_binding */
-	SECTION_HANDLER,   /* struct config_handler */
-	SECTION_REQUEUE,   /* struct config_queue */
+	SECTION_ROOT,        /* the file; struct config */
+	SECTION_BROKER,      /* struct config_broker */
+	SECTION_TLS,         /* struct config_tls */
+	SECTION_RECONNECT,   /* struct config_broker */
+	SECTION_LIMITS,      /* struct config */
+	SECTION_QUEUE,       /* struct config_queue */
+	SECTION_DECLARE,     /* struct config_declare */
+	SECTION_BINDING,     /* struct config_binding */
+	SECTION_HANDLER,     /* struct config_handler */
+	SECTION_OUTCOMES,    /* struct config_outcomes */
+	SECTION_REQUEUE,     /* struct config_queue */
+	SECTION_RETRY,       /* struct config_retry */
+	SECTION_DEAD_LETTER, /* struct config_dead_letter */
+	SECTION_BREAKER,     /* struct config_breaker */
+	SECTION_RESULTS,     /* struct config_results */
 };
 
 /* What a value is, and as what it is kept. min and max of the key are ... */
 enum key_type {
-	KEY_BOOL,        /* bool */
-	KEY_INT,         /* int; the least and the greatest value */
-	KEY_UINT,        /* unsigned; likewise */
-	KEY_SECONDS,     /* unsigned, a duration of whole seconds; seconds */
-	KEY_DURATION,    /* uint64_t; microseconds (max USEC_INFINITY: "infinity" is allowed) */
-	KEY_SIZE,        /* uint64_t; bytes */
-	KEY_STRING,      /* char *; length in bytes (max 0: any) */
-	KEY_PATH,        /* char *, an absolute path */
-	KEY_ENUM,        /* an enum, by `names` */
-	KEY_FILE,        /* char *, the absolute path of a file that can be read */
+	KEY_BOOL,         /* bool */
+	KEY_INT,          /* int; the least and the greatest value */
+	KEY_UINT,         /* unsigned; likewise */
+	KEY_FLOAT,        /* double; whole numbers */
+	KEY_SECONDS,      /* unsigned, a duration of whole seconds; seconds */
+	KEY_DURATION,     /* uint64_t; microseconds (max USEC_INFINITY: "infinity" is allowed) */
+	KEY_SIZE,         /* uint64_t; bytes */
+	KEY_STRING,       /* char *; length in bytes (max 0: any) */
+	KEY_PATH,         /* char *, an absolute path */
+	KEY_ENUM,         /* an enum, by `names`; the first and the last one that may be given (max 0: all) */
+	KEY_STATUSES,     /* struct config_statuses */
+	KEY_FILE,         /* char *, the absolute path of a file that can be read */
 	KEY_PRIVATE_FILE, /* likewise, of one that others should not read */
-	KEY_SECRET_FILE, /* char *, a path; and at secret_offset what the first line of the file is, char *, never shown */
+	KEY_SECRET_FILE, /* char *, a path; and at secret_offset what the first line of the file is, char *, never shown
+			  */
 	KEY_URL,         /* struct config_broker's addresses: the only one */
 	KEY_URLS,        /* likewise, several; their number */
 	KEY_USERNAME,    /* username of each address; length in bytes */
 	KEY_PASSWORD,    /* password of each address, never shown */
 	KEY_PASSWORD_FILE, /* the same, read from the file of this path */
-	KEY_BROKER,      /* const struct config_broker *, by its name */
-	KEY_STRINGS,     /* char **: a string or several; length of each in bytes */
-	KEY_COMMAND,     /* char **: a program's absolute path, and its arguments */
-	KEY_ENVIRONMENT, /* char **: a group of NAME = "value" */
-	KEY_TABLE,       /* struct table */
-	KEY_GROUP,       /* the keys of `child`, in the same struct or one that is part of it */
-	KEY_LIST,        /* an array of the struct of `child`, allocated */
-	KEY_ONE,         /* the same array, with the one group that is given */
-	KEY_DEFAULTS,    /* values for keys of `child` that are not given there; not kept */
+	KEY_BROKER,        /* const struct config_broker *, by its name */
+	KEY_STRINGS,       /* char **: a string or several; length of each in bytes */
+	KEY_COMMAND,       /* char **: a program's absolute path, and its arguments */
+	KEY_ENVIRONMENT,   /* char **: a group of NAME = "value" */
+	KEY_TABLE,         /* struct table */
+	KEY_GROUP,         /* the keys of `child`, in the same struct or one that is part of it */
+	KEY_LIST,          /* an array of the struct of `child`, allocated */
+	KEY_ONE,           /* the same array, with the one group that is given */
+	KEY_DEFAULTS,      /* values for keys of `child` that are not given there; not kept */
 };
 
 #define KEY_NO_OFFSET SIZE_MAX
@@ -84,6 +92,8 @@ extern const char *const config_ready_names[];
 extern const char *const config_outcome_names[];
 extern const char *const config_auth_names[];
 extern const char *const config_tls_version_names[];
+extern const char *const config_too_large_names[];
+extern const char *const config_queue_type_names[];
 
 /* The row of that name, or NULL. */
 const struct key *key_find(enum section section, const char *name);
@@ -107,11 +117,13 @@ void key_append_expected(const struct key *k, struct strbuf *b);
 void key_append_default(const struct key *k, struct strbuf *b);
 
 /* Reads a scalar from its text as a default has it. -EINVAL: of no such type, or the text is none; -ERANGE: out of
- * range. Of the types that are kept as strings, and of KEY_URL, the text is the value, and is not read by this. */
+ * range. Of KEY_STATUSES, KEY_URL and the types that are kept as strings the text is the value, and is not read by
+ * this. */
 union key_value {
 	uint64_t u;     /* KEY_UINT, KEY_SECONDS, KEY_DURATION, KEY_SIZE; first, so that {0} clears all of it */
 	int64_t i;      /* KEY_INT */
 	bool boolean;   /* KEY_BOOL */
+	double number;  /* KEY_FLOAT */
 	unsigned index; /* KEY_ENUM */
 };
 int key_parse(const struct key *k, const char *text, union key_value *ret);

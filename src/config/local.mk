@@ -3,7 +3,9 @@ libexecd_a_SOURCES += \
 	%D%/address.c \
 	%D%/arguments.c \
 	%D%/brackets.c %D%/brackets.h \
-	%D%/check.c \
+	%D%/check.c %D%/check.h \
+	%D%/check_broker.c \
+	%D%/check_outcomes.c \
 	%D%/config.c %D%/config.h \
 	%D%/dump.c \
 	%D%/duplicate.c %D%/duplicate.h \
@@ -14,18 +16,21 @@ libexecd_a_SOURCES += \
 	%D%/reader.c %D%/reader.h \
 	%D%/section.c %D%/section.h \
 	%D%/source.c %D%/source.h \
+	%D%/statuses.c %D%/statuses.h \
 	%D%/trusted.c %D%/trusted.h \
 	%D%/units.c %D%/units.h \
 	%D%/url.c %D%/url.h \
 	%D%/value.c
 
-check_PROGRAMS += tests/unit/test_config tests/unit/test_config_problems tests/unit/test_keys tests/unit/test_units \
+check_PROGRAMS += tests/unit/test_config tests/unit/test_config_problems tests/unit/test_keys \
+	tests/unit/test_statuses tests/unit/test_units \
 	tests/unit/test_url
 tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/config_files.h tests/unit/scratch.h \
 	tests/unit/check_main.h
 tests_unit_test_config_problems_SOURCES = tests/unit/test_config_problems.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/check_main.h
 tests_unit_test_keys_SOURCES = tests/unit/test_keys.c tests/unit/check_main.h
+tests_unit_test_statuses_SOURCES = tests/unit/test_statuses.c tests/unit/check_main.h
 tests_unit_test_units_SOURCES = tests/unit/test_units.c tests/unit/check_main.h
 tests_unit_test_url_SOURCES = tests/unit/test_url.c tests/unit/check_main.h
 EXTRA_DIST += tests/config

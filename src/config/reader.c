@@ -172,6 +172,13 @@ static void append_found(const config_setting_t *s, bool secret, struct strbuf *
 	}
 }
 
+/* What the library keeps with a setting for its user: here, that it is wrong. */
+static char wrong;
+
+bool setting_is_wrong(const config_setting_t *s) {
+	return s && config_setting_get_hook(s) == &wrong;
+}
+
 void reader_mismatch(struct reader *r, const struct key *k, const config_setting_t *s, const char *expected) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 	bool secret = k->type == KEY_PASSWORD || k->type == KEY_URL || k->type == KEY_URLS;
@@ -184,6 +191,7 @@ void reader_mismatch(struct reader *r, const struct key *k, const config_setting
 	strbuf_append_str(&b, ", found ");
 	append_found(s, secret, &b);
 	reader_problem(r, s, "%s", strbuf_str(&b));
+	config_setting_set_hook((config_setting_t *)s, &wrong);
 	if (b.failed)
 		(void)reader_check(r, -ENOMEM);
 }

@@ -37,8 +37,12 @@ void reader_leave(struct reader *r, size_t mark);
 void reader_problem(struct reader *r, const config_setting_t *s, const char *format, ...) PRINTF_LIKE(3, 4);
 void reader_warning(struct reader *r, const config_setting_t *s, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Notes that the setting is not what its key (or `expected`, if it is not NULL) wants: "expected ..., found ...". */
+/* Notes that the setting is not what its key (or `expected`, if it is not NULL) wants: "expected ..., found ...". It is
+ * marked as wrong. */
 void reader_mismatch(struct reader *r, const struct key *k, const config_setting_t *s, const char *expected);
+
+/* Whether that has been noted of the setting. What it says is not to be compared with other settings then. */
+bool setting_is_wrong(const config_setting_t *s);
 
 /* Where the setting is. */
 struct place reader_place(const struct reader *r, const config_setting_t *s);

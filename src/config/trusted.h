@@ -16,8 +16,8 @@ struct trusted {
 };
 
 /* Reads the whole file of at most `limit` bytes. It must be a regular file, owned by root or by the user we run as, and
- * not writable by everybody, or by a group other than root's or our own. -ENOMEM. Another -errno: `why` (appended to) says what is wrong, without the path:
- * "cannot be opened: No such file or directory". */
+ * not writable by everybody, or by a group other than root's or our own. -ENOMEM. Another -errno: `why` (appended to)
+ * says what is wrong, without the path: "cannot be opened: No such file or directory". */
 int trusted_read(const char *path, size_t limit, struct trusted *ret, struct strbuf *why);
 
 void trusted_clear(struct trusted *t);

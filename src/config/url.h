@@ -32,6 +32,6 @@ static inline void url_clear_cleanup(struct url *u) {
 	url_clear(u);
 }
 
-/* Appends "amqp://HOST:PORT/VHOST", or "amqps://...", with "USERNAME@" before the host if there is one, percent-encoded,
- * which url_parse takes apart into the same. The password is left out. */
+/* Appends "amqp://HOST:PORT/VHOST", or "amqps://...", with "USERNAME@" before the host if there is one,
+ * percent-encoded, which url_parse takes apart into the same. The password is left out. */
 void url_format(const struct url *u, struct strbuf *b);

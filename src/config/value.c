@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "config/reader.h"
 #include "config/section.h"
+#include "config/statuses.h"
 #include "config/units.h"
 
 #define NAME_PREFIX "AMQP_"    /* of environment variables: the daemon's own */
@@ -42,6 +43,13 @@ static int number_from_setting(const struct key *k, const config_setting_t *s, u
 		}
 		return r;
 	}
+	if (k->type == KEY_FLOAT) {
+		if (config_setting_type(s) == CONFIG_TYPE_FLOAT)
+			ret->number = config_setting_get_float(s);
+		else
+			ret->number = setting_get_integer(s, &n) ? (double)n : 0;
+		return 0;
+	}
 	if (!setting_get_integer(s, &n))
 		return -EINVAL;
 	if (k->type == KEY_INT)
@@ -56,7 +64,7 @@ static int number_from_setting(const struct key *k, const config_setting_t *s, u
 /* Types that key_store stores. */
 static void read_scalar(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
 	union key_value value = {0};
-	bool quoted = k->type != KEY_BOOL && k->type != KEY_INT && k->type != KEY_UINT;
+	bool quoted = k->type != KEY_BOOL && k->type != KEY_INT && k->type != KEY_UINT && k->type != KEY_FLOAT;
 	int result = -EINVAL;
 
 	if (k->type == KEY_BOOL && config_setting_type(s) == CONFIG_TYPE_BOOL) {
@@ -71,7 +79,10 @@ static void read_scalar(struct reader *r, const struct key *k, const config_sett
 	}
 	if (result == 0) {
 		key_store(k, &value, base);
-	} else if (result == -EINVAL && (k->type == KEY_DURATION || k->type == KEY_SECONDS)) {
+		return;
+	}
+	value_default(r, k, NULL, base);
+	if (result == -EINVAL && (k->type == KEY_DURATION || k->type == KEY_SECONDS)) {
 		CLEANUP(strbuf_free) struct strbuf expected = STRBUF_INIT;
 
 		key_append_expected(k, &expected);
@@ -197,6 +208,42 @@ static void read_strings(struct reader *r, const struct key *k, const config_set
 	*(char ***)at(k, base) = strings;
 }
 
+/* A status or a range of a set. */
+static void read_status(struct reader *r, const struct key *k, const config_setting_t *s, struct config_statuses *set) {
+	int64_t n;
+	int result = -EINVAL;
+
+	if (is_string(s)) {
+		result = statuses_parse(setting_string(s), set);
+	} else if (config_setting_is_number(s) && setting_get_integer(s, &n)) {
+		result = n >= 0 && n <= STATUS_MAX ? 0 : -ERANGE;
+		if (result == 0)
+			statuses_add(set, (unsigned)n, (unsigned)n);
+	}
+	if (result == -EDOM)
+		reader_mismatch(r, k, s, "a range that begins with the lesser status");
+	else if (result < 0)
+		reader_mismatch(r, k, s, "a status from 0 to 255, or a range such as \"64-78\"");
+}
+
+static void read_statuses(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	struct config_statuses set = {0};
+
+	if (config_setting_is_group(s) || config_setting_type(s) == CONFIG_TYPE_BOOL) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	if (!config_setting_is_aggregate(s))
+		read_status(r, k, s, &set);
+	for (int i = 0; config_setting_is_aggregate(s) && i < config_setting_length(s); i++) {
+		size_t mark = reader_enter_index(r, i);
+
+		read_status(r, k, config_setting_get_elem((config_setting_t *)s, (unsigned)i), &set);
+		reader_leave(r, mark);
+	}
+	*(struct config_statuses *)at(k, base) = set;
+}
+
 static bool is_variable_name(const char *name) {
 	if (!*name || (*name >= '0' && *name <= '9'))
 		return false;
@@ -297,6 +344,9 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	case KEY_COMMAND:
 		read_strings(r, k, s, base);
 		break;
+	case KEY_STATUSES:
+		read_statuses(r, k, s, base);
+		break;
 	case KEY_ENVIRONMENT:
 		read_environment(r, k, s, inherited, base);
 		break;
@@ -354,6 +404,10 @@ void value_default(struct reader *r, const struct key *k, const config_setting_t
 	case KEY_USERNAME:
 	case KEY_PASSWORD:
 		address_default(r, k, base);
+		break;
+	case KEY_STATUSES:
+		if (k->fallback)
+			(void)statuses_parse(k->fallback, at(k, base));
 		break;
 	case KEY_STRINGS:
 		default_strings(r, k, base);

@@ -3,13 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 static const char *const delivery_state_names[] = {
-	[DELIVERY_WAITING] = "waiting",
-	[DELIVERY_RUNNING] = "running",
-	[DELIVERY_HELD] = "held",
-	[DELIVERY_DONE] = "done",
+	[DELIVERY_WAITING] = "waiting",	      [DELIVERY_RUNNING] = "running", [DELIVERY_ATTACHED] = "attached",
+	[DELIVERY_PUBLISHING] = "publishing", [DELIVERY_HELD] = "held",	      [DELIVERY_DONE] = "done",
 };
 
 int delivery_new(struct queue *queue, struct message *message, struct delivery **ret) {
@@ -20,39 +17,58 @@ int delivery_new(struct queue *queue, struct message *message, struct delivery *
 	list_init(&d->node);
 	d->queue = queue;
 	d->message = message;
+	d->epoch = message->epoch;
 	d->attempt = message_attempt(message);
 	*ret = d;
 	return 0;
 }
 
+static void part(struct delivery *d) {
+	if (d->heir)
+		d->heir->elder = NULL;
+	if (d->elder)
+		d->elder->heir = NULL;
+	d->heir = d->elder = NULL;
+}
+
 struct delivery *delivery_free(struct delivery *d) {
 	if (d) {
+		part(d);
 		list_remove(&d->node);
 		d->run = run_free(d->run);
 		message_free(d->message);
-		free(d->complaint);
+		tail_clear(&d->tail);
+		free(d->copy);
 		free(d);
 	}
 	return NULL;
 }
 
-void delivery_set_complaint(struct delivery *d, const char *text, size_t len) {
-	char *copy;
+void delivery_attach(struct delivery *heir, struct delivery *elder) {
+	assert(elder->lost && !elder->heir && !heir->elder);
+	elder->heir = heir;
+	heir->elder = elder;
+}
 
-	if (len == 0)
-		return;
-	copy = strndup(text, len < DELIVERY_COMPLAINT_MAX ? len : DELIVERY_COMPLAINT_MAX);
-	if (!copy)
-		return;
-	free(d->complaint);
-	d->complaint = copy;
+struct delivery *delivery_inherit(struct delivery *elder) {
+	struct delivery *heir = elder->heir;
+
+	part(elder);
+	heir->result = elder->result;
+	tail_clear(&heir->tail);
+	heir->tail = elder->tail;
+	elder->tail = (struct tail){0};
+	return heir;
 }
 
 static bool step_is_legal(enum delivery_state from, enum delivery_state to) {
 	switch (from) {
 	case DELIVERY_WAITING: /* HELD: too large to be tried */
-		return to != DELIVERY_WAITING || to == from;
+		return to != DELIVERY_PUBLISHING;
 	case DELIVERY_RUNNING:
+	case DELIVERY_ATTACHED:
+		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
+	case DELIVERY_PUBLISHING:
 		return to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_HELD:
 		return to == DELIVERY_DONE;

@@ -1,8 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 #include "delivery/outcome.h"
 
-enum outcome outcome_decide(const struct run_result *result) {
-	if (result->end == RUN_EXITED && !result->signaled && result->status == 0)
+static enum outcome decide_status(const struct config_outcomes *policy, int status) {
+	if (config_statuses_has(&policy->ack, status))
 		return OUTCOME_ACK;
+	if (config_statuses_has(&policy->requeue, status))
+		return OUTCOME_REQUEUE;
+	if (config_statuses_has(&policy->retry, status))
+		return OUTCOME_RETRY;
+	if (config_statuses_has(&policy->reject, status))
+		return OUTCOME_REJECT;
+	return policy->otherwise;
+}
+
+enum outcome outcome_decide(const struct config_outcomes *policy, const struct run_result *result) {
+	switch (result->end) {
+	case RUN_EXITED:
+		return result->signaled ? policy->on_signal : decide_status(policy, result->status);
+	case RUN_SIGNALED:
+		return policy->on_signal;
+	case RUN_TIMEOUT:
+		return policy->on_timeout;
+	case RUN_STOPPED:
+		return OUTCOME_REQUEUE;
+	}
 	return OUTCOME_REQUEUE;
+}
+
+bool outcome_is_sound(const struct config_outcomes *policy, const struct run_result *result) {
+	if (result->end != RUN_EXITED || result->signaled)
+		return false;
+	return config_statuses_has(&policy->reject, result->status) || outcome_decide(policy, result) == OUTCOME_ACK;
 }

@@ -2,10 +2,15 @@
 /* From the way a handler ended to what becomes of its message. Pure. */
 #pragma once
 
+#include <stdbool.h>
 #include "config/config.h"
 #include "handler/run.h"
 
-/* Exit status 0 of a handler that ended by itself is an ack, everything else a requeue: also an exit status 0 after we
- * have sent SIGTERM, because many programs leave with 0 when they are told to stop, done or not. */
-enum outcome outcome_decide(const struct run_result *result);
+/* What the configuration says of this end. An exit status that came after we had sent SIGTERM is that of the timeout or of the
+ * stop, not of the handler's work, because many programs leave with 0 when they are told to stop, done or not; what was
+ * stopped by us for another reason than its time limit (the daemon stops) is requeued, whatever is configured. */
+enum outcome outcome_decide(const struct config_outcomes *policy, const struct run_result *result);
 
+/* Whether the handler has done its work, for the breaker: it succeeded, or its exit status is listed as one that rejects, which
+ * says that it judged the message, and is sound itself. */
+bool outcome_is_sound(const struct config_outcomes *policy, const struct run_result *result);

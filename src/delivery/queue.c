@@ -4,14 +4,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "delivery/copy.h"
+#include "delivery/outcome.h"
 
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+/* How much of a line of stderr goes into the reason of a pause. */
+#define COMPLAINT_MAX 256
 
 static const char *const queue_state_names[] = {
 	[QUEUE_STARTING] = "starting", [QUEUE_CONSUMING] = "consuming", [QUEUE_DEGRADED] = "degraded",
@@ -44,11 +49,15 @@ static void queue_set_state(struct queue *q, enum queue_state state, const char 
 }
 
 void queue_check_stopped(struct queue *q) {
-	if (q->state == QUEUE_STOPPING && q->n_waiting + q->n_running + q->n_held == 0 && q->cancels == 0)
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(q->n); i++)
+		n += q->n[i];
+	if (q->state == QUEUE_STOPPING && n == 0 && q->cancels == 0)
 		queue_set_state(q, QUEUE_STOPPED, NULL);
 }
 
-static uint32_t random_number(void) {
+uint32_t queue_random(void) {
 	uint32_t n = 0;
 
 	/* Without randomness the delay is merely not spread. */
@@ -99,6 +108,7 @@ static void queue_pause_for_handler(struct queue *q, uint64_t delay_usec) {
 
 	spawn_error_format(&q->pause.error, what, sizeof(what));
 	snprintf(reason, sizeof(reason), "handler cannot be executed: %s", what);
+	q->cause = PAUSE_HANDLER;
 	queue_pause_until_probe(q, reason, delay_usec);
 }
 
@@ -107,7 +117,7 @@ static int queue_consume_or_pause(struct queue *q, unsigned prefetch) {
 	int r = queue_consume(q, prefetch);
 
 	if (r < 0)
-		queue_pause_until_probe(q, "cannot ask the broker thread to consume", pause_again(&q->pause, random_number()));
+		queue_pause_until_probe(q, "cannot ask the broker thread to consume", pause_again(&q->pause, queue_random()));
 	return r;
 }
 
@@ -118,17 +128,18 @@ bool queue_keeps_consumer(const struct queue *q) {
 void queue_pause(struct queue *q, const struct spawn_error *error) {
 	if (!queue_keeps_consumer(q))
 		queue_cancel(q);
-	queue_pause_for_handler(q, pause_failed(&q->pause, &q->config->handler, error, random_number()));
+	queue_pause_for_handler(q, pause_failed(&q->pause, &q->config->handler, error, queue_random()));
 }
 
 static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct queue *q = userdata;
 
-	if (pause_probe(&q->pause, &q->config->handler) < 0) {
-		queue_pause_for_handler(q, pause_again(&q->pause, random_number()));
+	if (q->cause == PAUSE_HANDLER && pause_probe(&q->pause, &q->config->handler) < 0) {
+		queue_pause_for_handler(q, pause_again(&q->pause, queue_random()));
 		return 0;
 	}
-	log_info("queue=%s trying one message: the handler looks executable again", q->config->name);
+	log_info("queue=%s trying one message: %s", q->config->name,
+		 q->cause == PAUSE_HANDLER ? "the handler looks executable again" : "breaker.cooldown is over");
 	if (!q->wanted && queue_consume_or_pause(q, 1) < 0)
 		return 0;
 	queue_set_state(q, QUEUE_PROBING, NULL);
@@ -136,15 +147,72 @@ static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata
 	return 0;
 }
 
-void queue_resume(struct queue *q) {
+static void queue_resume(struct queue *q, const char *why) {
 	pause_reset(&q->pause);
-	log_notice("queue=%s resumed: its handler can be executed again", q->config->name);
+	log_notice("queue=%s resumed: %s", q->config->name, why);
 	if (q->config->prefetch != 1 && !queue_keeps_consumer(q)) {
 		queue_cancel(q);
 		if (queue_consume_or_pause(q, q->config->prefetch) < 0)
 			return;
 	}
 	queue_set_state(q, QUEUE_CONSUMING, NULL);
+}
+
+void queue_probe_started(struct queue *q, struct delivery *d) {
+	if (q->cause == PAUSE_HANDLER) {
+		queue_resume(q, "its handler can be executed again");
+		return;
+	}
+	d->probe = true;
+	q->n_probes++;
+}
+
+/* --- a handler that fails again and again ----------------------------------------------------------------------- */
+
+static void queue_trip(struct queue *q, const struct delivery *d) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	char what[96];
+	size_t len;
+	const char *line = tail_last(&d->tail, &len);
+
+	copy_format_reason(&d->result, what, sizeof(what));
+	strbuf_printf(&b, "the handler failed %u time%s in a row; the last: %s", q->failures, q->failures == 1 ? "" : "s", what);
+	if (line) {
+		strbuf_append_str(&b, ": ");
+		strbuf_append_escaped(&b, line, len < COMPLAINT_MAX ? len : COMPLAINT_MAX);
+	}
+	if (!queue_keeps_consumer(q))
+		queue_cancel(q);
+	q->cause = PAUSE_BREAKER;
+	queue_pause_until_probe(q, b.failed ? what : strbuf_str(&b), q->config->breaker.cooldown_usec);
+	if (!queue_keeps_consumer(q))
+		queue_work_return_waiting(q, "the queue is paused");
+}
+
+void queue_handler_ended(struct queue *q, struct delivery *d) {
+	bool probed = d->probe;
+	bool tripped = q->state == QUEUE_PROBING && q->cause == PAUSE_BREAKER;
+
+	if (probed) {
+		d->probe = false;
+		q->n_probes--;
+	}
+	/* What we stopped ourselves says nothing of the handler. */
+	if (d->result.end == RUN_STOPPED)
+		return;
+	if (outcome_is_sound(&q->config->outcomes, &d->result)) {
+		q->failures = 0;
+		if (tripped)
+			queue_resume(q, "its handler has succeeded");
+		return;
+	}
+	if (q->failures < UINT_MAX)
+		q->failures++;
+	if (q->config->breaker.failures == 0 || q->failures < q->config->breaker.failures || !queue_is_taking(q))
+		return;
+	/* While it probes, only the probe counts: what was started before the pause tells nothing new. */
+	if (!tripped || probed)
+		queue_trip(q, d);
 }
 
 /* --- what the broker room tells -------------------------------------------------------------------------------- */
@@ -196,15 +264,22 @@ static void on_cancelled(void *userdata) {
 static const struct consumer_callbacks consumer_callbacks = {
 	.message = queue_work_on_message,
 	.state = on_consumer_state,
-	.lost = queue_work_on_lost,
-	.unsettled = queue_work_on_unsettled,
+	.lost = queue_lost_on_lost,
+	.unsettled = queue_lost_on_unsettled,
 	.cancelled = on_cancelled,
 };
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
-int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct executor *executor,
-	      struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata, struct queue **ret) {
+static int queue_add_lanes(struct queue *q) {
+	int r = q->publisher ? publisher_add_lane(q->publisher, &q->retry_lane) : 0;
+
+	return r < 0 || !q->publisher ? r : publisher_add_lane(q->publisher, &q->dead_letter_lane);
+}
+
+int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct publisher *publisher,
+	      struct executor *executor, struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata,
+	      struct queue **ret) {
 	CLEANUP(queue_free) struct queue *q = calloc(1, sizeof(*q));
 	int r;
 
@@ -213,6 +288,7 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 	q->event = event;
 	q->config = config;
 	q->broker = broker;
+	q->publisher = publisher;
 	q->executor = executor;
 	q->dispatcher = dispatcher;
 	q->callbacks = callbacks;
@@ -220,6 +296,10 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 	q->state = QUEUE_STARTING;
 	pause_init(&q->pause);
 	r = queue_work_init(q);
+	if (r == 0)
+		r = results_init(&q->results, &config->results);
+	if (r == 0)
+		r = queue_add_lanes(q);
 	if (r < 0)
 		return r;
 	r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC, on_probe_timer, q);
@@ -237,8 +317,10 @@ struct queue *queue_free(struct queue *q) {
 	if (!q)
 		return NULL;
 	queue_work_clear(q);
+	results_clear(&q->results);
 	sd_event_source_disable_unref(q->probe_timer);
 	free(q->reason);
+	free(q->copy_trouble);
 	free(q);
 	return NULL;
 }
@@ -267,9 +349,11 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .reason = q->reason,
 				   .attempted = q->attempted,
 				   .consumed = q->consumed,
-				   .waiting = q->n_waiting,
-				   .running = q->n_running,
-				   .held = q->n_held,
+				   .copy_trouble = q->copy_trouble,
+				   .waiting = q->n[DELIVERY_WAITING] + q->n[DELIVERY_ATTACHED],
+				   .running = q->n[DELIVERY_RUNNING],
+				   .publishing = q->n[DELIVERY_PUBLISHING],
+				   .held = q->n[DELIVERY_HELD],
 				   .counters = q->counters};
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 #include "broker/broker.h"
+#include "broker/publisher.h"
 #include "config/config.h"
 #include "delivery/dispatcher.h"
 #include "handler/run.h"
@@ -15,8 +16,9 @@ enum queue_state {
 	QUEUE_STARTING,	 /* the first attempt to consume is under way */
 	QUEUE_CONSUMING, /* messages come */
 	QUEUE_DEGRADED,	 /* no messages come, for a reason outside (broker down, queue missing ...); the broker room tries again */
-	QUEUE_PAUSED,	 /* we take no messages because the handler cannot be executed; looked at again after a growing delay */
-	QUEUE_PROBING,	 /* the handler looks executable again: messages are taken one by one until one was started */
+	QUEUE_PAUSED,	 /* we take no messages, because the handler cannot be executed (looked at again after a growing delay) or has
+			    failed too often in a row (until the cooldown is over) */
+	QUEUE_PROBING,	 /* messages are taken one by one until one was started, or, after failures, handled with success */
 	QUEUE_STOPPING,	 /* takes nothing new; handlers that run are awaited */
 	QUEUE_STOPPED,	 /* nothing in hand, nothing will come */
 };
@@ -25,7 +27,11 @@ enum queue_state {
 struct queue_counters {
 	uint64_t delivered; /* messages received */
 	uint64_t acked;
-	uint64_t requeued; /* after a failed handler */
+	uint64_t requeued; /* after a failed handler, or a failed copy */
+	uint64_t retried;  /* copies in delay queues */
+	uint64_t rejected; /* copies in the dead letters, and those left to the broker's dead-letter policy */
+	uint64_t copies_failed; /* copies that were not confirmed, or returned */
+	uint64_t reused;   /* acknowledged without another run, because a run for an earlier delivery had succeeded; part of acked */
 	uint64_t returned; /* untried */
 	uint64_t lost;	   /* could not be settled: the channel was gone; the broker delivers them again */
 };
@@ -37,9 +43,11 @@ struct queue_callbacks {
 	void (*changed)(struct queue *q, void *userdata);
 };
 
-/* A queue that does nothing yet. Everything passed is borrowed and outlives it. -ENOMEM or an errno of sd-event. */
-int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct executor *executor,
-	      struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata, struct queue **ret);
+/* A queue that does nothing yet. Everything passed is borrowed and outlives it, but for the publisher (NULL if
+ * config_queue_publishes is false), which is freed before. -ENOMEM, an errno of sd-event or of getrandom(2). */
+int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct publisher *publisher,
+	      struct executor *executor, struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata,
+	      struct queue **ret);
 
 /* Handlers that still run are killed, messages in hand are freed unsettled: for the end, after queue_stop, and for errors.
  * NULL-safe, returns NULL. */
@@ -65,8 +73,10 @@ struct queue_view {
 	const char *reason; /* why no messages come, NULL if they may; borrowed until the next event */
 	bool attempted;	    /* has consumed, or its first attempt has failed */
 	bool consumed;	    /* has consumed */
+	const char *copy_trouble; /* why the last copy failed, NULL if it did not; likewise borrowed */
 	unsigned waiting;   /* messages by what happens to them */
 	unsigned running;
+	unsigned publishing;
 	unsigned held;
 	struct queue_counters counters;
 };

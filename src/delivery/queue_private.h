@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside of a queue, shared by its two halves and nobody else: queue.c decides whether messages come (consuming, paused,
- * stopping), queue_work.c what happens to those that came (waiting, running, held, settled). */
+/* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, paused,
+ * stopping), queue_work.c what happens to those that came (waiting, running, held, settled), queue_copy.c publishes their
+ * copies, queue_lost.c sees to those whose channel is gone. */
 #pragma once
 
+#include "broker/publisher.h"
 #include "delivery/delivery.h"
 #include "delivery/pause.h"
 #include "delivery/queue.h"
+#include "delivery/record.h"
+#include "delivery/results.h"
+
+/* Why a queue is paused, or probes. */
+enum pause_cause {
+	PAUSE_HANDLER, /* its handler cannot be executed: over as soon as one was */
+	PAUSE_BREAKER, /* its handler fails again and again: over as soon as one succeeds */
+};
 
 struct queue {
 	sd_event *event;			 /* borrowed */
 	const struct config_queue *config;	 /* borrowed */
 	struct broker *broker;			 /* borrowed */
+	struct publisher *publisher;		 /* borrowed; NULL: nothing is ever published for this queue */
 	struct executor *executor;		 /* borrowed */
 	struct dispatcher *dispatcher;		 /* borrowed */
 	struct consumer *consumer;		 /* borrowed: the broker's */
@@ -25,17 +36,23 @@ struct queue {
 	unsigned cancels; /* told to cancel, not yet confirmed */
 
 	struct dispatcher_entry entry;
-	struct list waiting; /* deliveries by state; owned */
-	struct list running;
-	struct list held; /* the one that is due first at the front */
-	unsigned n_waiting;
-	unsigned n_running;
-	unsigned n_held;
+	/* By state; owned. Of those that are held, the one that is due first is at the front. */
+	struct list deliveries[DELIVERY_DONE];
+	unsigned n[DELIVERY_DONE];
 	struct queue_counters counters;
 
 	sd_event_source *held_timer;  /* owned; armed while something is held */
 	sd_event_source *probe_timer; /* owned; armed while PAUSED */
 	struct pause pause;
+	enum pause_cause cause; /* of PAUSED and PROBING */
+	unsigned n_probes;	/* running deliveries that are probes */
+	unsigned failures;	/* of handlers, in a row */
+
+	uint32_t retry_lane; /* of the publisher, if there is one */
+	uint32_t dead_letter_lane;
+	char *copy_trouble; /* owned; why the last copy failed; NULL: it did not */
+	struct results results;
+	unsigned n_lost; /* deliveries that are RUNNING or PUBLISHING and lost */
 };
 
 /* --- queue.c ----------------------------------------------------------------------------------------------------- */
@@ -54,11 +71,18 @@ void queue_pause(struct queue *q, const struct spawn_error *error);
  * does not cancel, and what is in hand waits unacknowledged. */
 bool queue_keeps_consumer(const struct queue *q);
 
-/* The message of a PROBING queue was started: its handler works. */
-void queue_resume(struct queue *q);
+/* The message of a PROBING queue was started: its handler can be executed. */
+void queue_probe_started(struct queue *q, struct delivery *d);
+
+/* A handler has ended (d->result): counts failures in a row, pauses the queue when there are too many, lets it go on when its
+ * probe has succeeded. To be called before the message is settled. */
+void queue_handler_ended(struct queue *q, struct delivery *d);
 
 /* STOPPING with nothing left becomes STOPPED. */
 void queue_check_stopped(struct queue *q);
+
+/* A random number for delays. */
+uint32_t queue_random(void);
 
 /* --- queue_work.c ------------------------------------------------------------------------------------------------ */
 
@@ -67,6 +91,23 @@ int queue_work_init(struct queue *q);
 /* Frees every delivery; their handlers are killed. */
 void queue_work_clear(struct queue *q);
 
+/* The only way from state to state: keeps lists and counts. */
+void queue_work_move(struct queue *q, struct delivery *d, enum delivery_state state);
+
+/* The common fields of a log line. */
+struct record_input queue_work_describe(const struct queue *q, const struct delivery *d, const char *decision);
+
+/* Settles and frees the delivery; the log has its line already. */
+void queue_work_settle(struct queue *q, struct delivery *d, enum verdict verdict);
+
+/* How long the message would be held if it were requeued now. */
+uint64_t queue_work_hold_usec(const struct queue *q, const struct delivery *d);
+/* Holds the delivery for so long, then requeues it. */
+void queue_work_hold(struct queue *q, struct delivery *d, uint64_t delay_usec);
+
+/* Carries out what d->result leads to. */
+void queue_work_decide(struct queue *q, struct delivery *d);
+
 /* Starts what waits, as far as there are slots. */
 void queue_work_start(struct queue *q);
 /* Every waiting message goes back untried; `reason` is logged. */
@@ -74,8 +115,28 @@ void queue_work_return_waiting(struct queue *q, const char *reason);
 /* Every held message is requeued now. */
 void queue_work_requeue_held(struct queue *q);
 void queue_work_stop_handlers(struct queue *q, bool now);
+/* When the first held message is due, or none is held any more. */
+void queue_work_arm_held(struct queue *q);
 
-/* consumer_callbacks */
+/* consumer_callbacks.message */
 void queue_work_on_message(struct message *m, void *userdata);
-void queue_work_on_lost(uint64_t epoch, void *userdata);
-void queue_work_on_unsettled(struct message *m, void *userdata);
+
+/* --- queue_copy.c ------------------------------------------------------------------------------------------------ */
+
+/* Publishes a copy of the message to the delay queue of this delay, and acknowledges the message when that is confirmed. */
+void queue_copy_retry(struct queue *q, struct delivery *d, uint64_t delay_usec);
+/* Likewise, to the dead letters. */
+void queue_copy_dead_letter(struct queue *q, struct delivery *d);
+
+/* --- queue_lost.c ------------------------------------------------------------------------------------------------ */
+
+/* The handler of a message that can be settled no more has ended, or its copy was confirmed: passes the result on to its heir, or
+ * keeps it, or only tells it. `handled`: nothing is left to be done for the message. Frees d. */
+void queue_lost_end(struct queue *q, struct delivery *d, bool handled);
+
+/* The same message as one whose result is kept or still to come: settles it, or attaches it. False: it is not. */
+bool queue_lost_claim(struct queue *q, struct delivery *d);
+
+/* consumer_callbacks.lost, .unsettled */
+void queue_lost_on_lost(uint64_t epoch, void *userdata);
+void queue_lost_on_unsettled(struct message *m, void *userdata);

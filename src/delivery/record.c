@@ -68,6 +68,20 @@ static void format_result(const struct run_result *result, struct record *r) {
 	add_number(r, "HANDLER_DURATION_USEC", result->duration_usec);
 }
 
+/* The last line that the handler wrote to stderr. */
+static void format_stderr(const struct tail *tail, struct record *r) {
+	size_t len;
+	const char *line = tail ? tail_last(tail, &len) : NULL;
+
+	if (!line)
+		return;
+	if (len > RECORD_STDERR_MAX)
+		len = RECORD_STDERR_MAX;
+	strbuf_append_str(&r->text, " stderr=");
+	strbuf_append_value(&r->text, line, len);
+	add_field(r, "HANDLER_STDERR", line, len);
+}
+
 int record_format(const struct record_input *in, struct record *ret) {
 	const struct message *m = in->message;
 	struct strbuf *b = &ret->text;
@@ -93,15 +107,16 @@ int record_format(const struct record_input *in, struct record *ret) {
 	add_string(ret, "AMQP_OUTCOME", in->decision);
 	if (in->delay_usec > 0)
 		append_seconds(b, "delay", in->delay_usec);
+	if (in->copy) {
+		strbuf_append_str(b, " copy=");
+		strbuf_append_value(b, in->copy, strlen(in->copy));
+		add_string(ret, "AMQP_COPY", in->copy);
+	}
 	if (in->reason) {
 		strbuf_append_str(b, " reason=");
 		strbuf_append_value(b, in->reason, strlen(in->reason));
 	}
-	if (in->complaint) {
-		strbuf_append_str(b, " stderr=");
-		strbuf_append_value(b, in->complaint, strlen(in->complaint));
-		add_string(ret, "HANDLER_STDERR", in->complaint);
-	}
+	format_stderr(in->tail, ret);
 	if (b->failed) {
 		record_clear(ret);
 		return -ENOMEM;

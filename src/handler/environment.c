@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "handler/siphash.h"
+#include "base/siphash.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HEADER_PREFIX "AMQP_HEADER_"

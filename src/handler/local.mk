@@ -7,15 +7,13 @@ libexecd_a_SOURCES += \
 	%D%/output.c %D%/output.h \
 	%D%/probe.c %D%/probe.h \
 	%D%/run.c %D%/run.h \
-	%D%/siphash.c %D%/siphash.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/spawn_error.c \
 	%D%/tree.c %D%/tree.h
 
-check_PROGRAMS += tests/unit/test_environment tests/unit/test_output tests/unit/test_run tests/unit/test_siphash \
+check_PROGRAMS += tests/unit/test_environment tests/unit/test_output tests/unit/test_run \
 	tests/unit/test_spawn
 tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
 tests_unit_test_output_SOURCES = tests/unit/test_output.c
 tests_unit_test_run_SOURCES = tests/unit/test_run.c
-tests_unit_test_siphash_SOURCES = tests/unit/test_siphash.c
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c

@@ -32,16 +32,23 @@ void text_clear(struct text *t) {
 	*t = (struct text){0};
 }
 
-void table_clear(struct table *t) {
-	for (size_t i = 0; i < t->n; i++) {
-		struct field *f = &t->fields[i];
+/* Leaves the name. */
+static void field_clear_value(struct field *f) {
+	if (f->kind == FIELD_STRING || f->kind == FIELD_BYTES)
+		text_clear(&f->text);
+	else if (f->kind == FIELD_TABLE || f->kind == FIELD_ARRAY)
+		table_clear(&f->table);
+	*f = (struct field){.name = f->name, .kind = FIELD_VOID};
+}
 
-		text_clear(&f->name);
-		if (f->kind == FIELD_STRING || f->kind == FIELD_BYTES)
-			text_clear(&f->text);
-		else if (f->kind == FIELD_TABLE || f->kind == FIELD_ARRAY)
-			table_clear(&f->table);
-	}
+static void field_clear(struct field *f) {
+	field_clear_value(f);
+	text_clear(&f->name);
+}
+
+void table_clear(struct table *t) {
+	for (size_t i = 0; i < t->n; i++)
+		field_clear(&t->fields[i]);
 	free(t->fields);
 	*t = (struct table){0};
 }
@@ -117,6 +124,124 @@ const struct field *table_find(const struct table *t, const char *name) {
 			return &t->fields[i];
 	}
 	return NULL;
+}
+
+int table_set(struct table *t, const char *name, struct field **ret) {
+	struct field *f = (struct field *)table_find(t, name);
+	struct field *fields;
+	struct text copy = {0};
+
+	if (f) {
+		field_clear_value(f);
+		*ret = f;
+		return 0;
+	}
+	if (text_set(&copy, name, strlen(name)) < 0)
+		return -ENOMEM;
+	fields = reallocarray(t->fields, t->n + 1, sizeof(*fields));
+	if (!fields) {
+		text_clear(&copy);
+		return -ENOMEM;
+	}
+	t->fields = fields;
+	f = &fields[t->n++];
+	*f = (struct field){.name = copy, .kind = FIELD_VOID};
+	*ret = f;
+	return 0;
+}
+
+int table_set_i32(struct table *t, const char *name, int32_t value) {
+	struct field *f;
+	int r = table_set(t, name, &f);
+
+	if (r < 0)
+		return r;
+	f->kind = FIELD_I32;
+	f->i = value;
+	return 0;
+}
+
+int table_set_timestamp(struct table *t, const char *name, uint64_t seconds) {
+	struct field *f;
+	int r = table_set(t, name, &f);
+
+	if (r < 0)
+		return r;
+	f->kind = FIELD_TIMESTAMP;
+	f->u = seconds;
+	return 0;
+}
+
+int table_set_string(struct table *t, const char *name, const void *data, size_t len) {
+	struct text copy = {0};
+	struct field *f;
+	int r = text_set(&copy, data, len);
+
+	if (r == 0)
+		r = table_set(t, name, &f);
+	if (r < 0) {
+		text_clear(&copy);
+		return r;
+	}
+	f->kind = FIELD_STRING;
+	f->text = copy;
+	return 0;
+}
+
+void table_remove_if(struct table *t, bool (*drop)(const struct field *f)) {
+	size_t kept = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (drop(&t->fields[i]))
+			field_clear(&t->fields[i]);
+		else
+			t->fields[kept++] = t->fields[i];
+	}
+	t->n = kept;
+}
+
+static size_t field_wire_size(const struct field *f) {
+	switch (f->kind) {
+	case FIELD_VOID:
+		return 0;
+	case FIELD_BOOLEAN:
+	case FIELD_I8:
+	case FIELD_U8:
+		return 1;
+	case FIELD_I16:
+	case FIELD_U16:
+		return 2;
+	case FIELD_I32:
+	case FIELD_U32:
+	case FIELD_F32:
+		return 4;
+	case FIELD_I64:
+	case FIELD_U64:
+	case FIELD_F64:
+	case FIELD_TIMESTAMP:
+		return 8;
+	case FIELD_DECIMAL:
+		return 5;
+	case FIELD_STRING:
+	case FIELD_BYTES:
+		return 4 + f->text.len;
+	case FIELD_TABLE:
+	case FIELD_ARRAY:
+		return table_wire_size(&f->table);
+	}
+	return 0;
+}
+
+size_t table_wire_size(const struct table *t) {
+	size_t size = 4;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct field *f = &t->fields[i];
+
+		/* The name with its length, where there is one (an array has none), the letter of the kind, the value. */
+		size += (f->name.data ? 1 + f->name.len : 0) + 1 + field_wire_size(f);
+	}
+	return size;
 }
 
 int field_get_i64(const struct field *f, int64_t *ret) {

@@ -81,6 +81,20 @@ int table_copy(const struct table *from, struct table *ret);
 /* The first field of that name, or NULL. Borrowed. */
 const struct field *table_find(const struct table *t, const char *name);
 
+/* The field of that name (at most 255 bytes), made if there is none, emptied to FIELD_VOID if there is. -ENOMEM. Borrowed, good
+ * until the table changes again. */
+int table_set(struct table *t, const char *name, struct field **ret);
+/* table_set and the value in one. -ENOMEM. */
+int table_set_i32(struct table *t, const char *name, int32_t value);
+int table_set_timestamp(struct table *t, const char *name, uint64_t seconds);
+int table_set_string(struct table *t, const char *name, const void *data, size_t len);
+
+/* Removes every field of which `drop` says so. */
+void table_remove_if(struct table *t, bool (*drop)(const struct field *f));
+
+/* How many bytes the table takes in a frame. */
+size_t table_wire_size(const struct table *t);
+
 /* Reads a field of any integer kind. -EINVAL for other kinds, -ERANGE when it does not fit. */
 int field_get_i64(const struct field *f, int64_t *ret);
 

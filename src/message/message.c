@@ -162,16 +162,24 @@ void message_drop_body(struct message *m, enum body_state state, int error) {
 	m->body_error = error;
 }
 
+/* The number before this attempt, from a header. Whoever publishes may write anything there. */
+static bool read_count(const struct message *m, const char *header, unsigned *ret) {
+	const struct field *f = table_find(&m->properties.headers, header);
+	int64_t count;
+
+	if (!f || field_get_i64(f, &count) < 0 || count < 0)
+		return false;
+	*ret = count < UINT_MAX ? (unsigned)count : UINT_MAX - 1;
+	return true;
+}
+
 unsigned message_attempt(const struct message *m) {
-	static const char *const counters[] = {HEADER_ATTEMPTS, "x-delivery-count"};
+	unsigned before;
 
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
-		const struct field *count = table_find(&m->properties.headers, counters[i]);
-		int64_t before;
-
-		/* Whoever publishes may write anything there. */
-		if (count && field_get_i64(count, &before) == 0 && before >= 0)
-			return before < UINT_MAX ? (unsigned)before + 1 : UINT_MAX;
-	}
-	return m->redelivered ? 0 : 1;
+	if (read_count(m, HEADER_ATTEMPTS, &before))
+		return before + 1;
+	/* What was not delivered before has this header from another queue, or from its publisher. */
+	if (!m->redelivered)
+		return 1;
+	return read_count(m, "x-delivery-count", &before) ? before + 1 : 0;
 }

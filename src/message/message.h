@@ -97,8 +97,8 @@ void message_drop_body(struct message *m, enum body_state state, int error);
 #define HEADER_OURS "x-execd-"
 #define HEADER_ATTEMPTS HEADER_OURS "attempts" /* how often a handler was run for the message, without success */
 
-/* Which attempt to handle it this is: by our own header, if it carries it; else x-delivery-count + 1 (quorum queues), else 1 if
- * it is not redelivered, else 0: unknown. */
+/* Which attempt to handle it this is: by our own header, if it carries it; else 1 if it is not redelivered; else
+ * x-delivery-count + 1 (quorum queues); else 0: unknown. */
 unsigned message_attempt(const struct message *m);
 
 const char *verdict_to_string(enum verdict v);

@@ -52,6 +52,10 @@ static void append_work(struct strbuf *b, const struct status_input *in) {
 		strbuf_printf(b, ", %u message%s held", in->held, plural(in->held));
 	strbuf_printf(b, "; %" PRIu64 " message%s acknowledged, %" PRIu64 " requeued", in->acked, plural(in->acked),
 		      in->requeued);
+	if (in->retried > 0)
+		strbuf_printf(b, ", %" PRIu64 " to be retried", in->retried);
+	if (in->rejected > 0)
+		strbuf_printf(b, ", %" PRIu64 " rejected", in->rejected);
 }
 
 int status_format(const struct status_input *in, char **ret) {

@@ -9,7 +9,7 @@
 /* One queue or broker that is not as it should be. Borrowed. */
 struct status_trouble {
 	const char *name;
-	const char *state; /* "degraded", "paused", ... */
+	const char *state; /* "degraded", "paused", "cannot publish copies" ... */
 	const char *reason; /* NULL: none */
 };
 
@@ -21,6 +21,8 @@ struct status_input {
 	unsigned held;	  /* failed messages that wait to be requeued */
 	uint64_t acked;
 	uint64_t requeued;
+	uint64_t retried;
+	uint64_t rejected;
 	uint64_t drain_left_usec; /* while stopping: until handlers are stopped */
 	const struct status_trouble *troubles;
 	size_t n_troubles;

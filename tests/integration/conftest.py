@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from faults import Account
 from harness import Broker, Daemon, EXECUTABLE, Ledger, Rabbit, Records
 
 _numbers = itertools.count(1)
@@ -92,6 +93,18 @@ def daemon(request, tmp_path):
         except AssertionError as e:
             errors.append(str(e))
     assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def settle_accounts(capsys):
+    """Accounts for the messages of a load (faults.Account), checks, and shows what was found. The daemon has to be stopped."""
+    def settle(load, ledger, broker, dead=None, delays=False, **explained):
+        account = Account(load, ledger, broker, dead, delays)
+        with capsys.disabled():
+            print(f" [{account}] ", end="")
+        account.check(**explained)
+        return account
+    return settle
 
 
 @pytest.hookimpl(hookwrapper=True)

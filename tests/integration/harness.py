@@ -62,13 +62,13 @@ class Group(dict):
 
 
 def render(value, indent=0):
-    """A Python value in libconfig's syntax: dict {}, list of scalars [], other lists ()."""
+    """A Python value in libconfig's syntax: dict {}, list of scalars of one type [], other lists ()."""
     pad = "\t" * indent
     if isinstance(value, dict):
         inner = "".join(f"{pad}\t{k} = {render(v, indent + 1)};\n" for k, v in value.items())
         return "{\n" + inner + pad + "}"
     if isinstance(value, (list, tuple)):
-        if any(isinstance(v, (dict, list, tuple)) for v in value):
+        if any(isinstance(v, (dict, list, tuple)) for v in value) or len({type(v) for v in value}) > 1:
             return "( " + ", ".join(render(v, indent + 1) for v in value) + " )"
         return "[ " + ", ".join(render(v, indent + 1) for v in value) + " ]"
     if isinstance(value, bool):

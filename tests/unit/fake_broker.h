@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A broker for unit tests: just enough AMQP 0-9-1 to log in, to declare, to consume and to settle, and to misbehave on
- * request. It serves one connection after the other, on a thread of its own. */
+/* A broker for unit tests: just enough AMQP 0-9-1 to log in, to declare, to consume and to settle, to publish and to
+ * confirm, and to misbehave on request. It serves one connection after the other, on a thread of its own. What the test sends
+ * itself (fake_ack and so on) goes to the connection that is being served. */
 #pragma once
 
 #include <arpa/inet.h>
@@ -16,6 +17,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define FAKE_CHANNELS 16
+#define FAKE_NAMES 64
+
+/* What is being published on a channel. */
+struct fake_content {
+	char routing_key[256];
+	uint64_t left;	/* of the body */
+	uint64_t sum;	/* of the body so far: see fake_sum */
+	unsigned offset;
+	uint64_t tag;
+};
+
 struct fake_broker {
 	int listen_fd;
 	uint16_t port;
@@ -29,16 +42,34 @@ struct fake_broker {
 	bool cancel_after_delivery;  /* basic.cancel by the broker, once */
 	bool block_after_consume;    /* connection.blocked, then connection.unblocked */
 	bool mute_on_cancel;         /* basic.cancel is not answered */
+	const char *refused_queue;   /* queue.declare of this one is answered with channel.close 406 */
+	bool mute_on_confirm_select; /* confirm.select is not answered, once */
+	atomic_bool hold_declares;   /* queue.declare is not answered */
+	atomic_bool hold_confirms;   /* nothing that is published is confirmed, but by the test */
+	atomic_bool deaf;            /* does not read */
 	/* What it saw. */
 	atomic_uint connections;
 	atomic_uint delivered; /* what `deliveries` asked for */
 	atomic_uint acks;
 	atomic_uint rejects;
+	atomic_uint discards; /* basic.reject without requeue */
 	atomic_uint nacks;
 	atomic_uint cancels;
 	atomic_uint closes;   /* connection.close: the orderly end */
 	atomic_int client_fd; /* of the connection being served, or -1 */
 	atomic_bool ended;
+	atomic_bool is_publisher; /* the client's name says so */
+	atomic_uint optional;     /* basic.publish that is not mandatory */
+	atomic_uint opens;        /* channel.open */
+	atomic_ullong largest;    /* body frame */
+	atomic_ullong body_bytes; /* that arrived */
+	atomic_uint declares;     /* answered or not */
+	atomic_uint published;    /* complete messages; the first FAKE_NAMES of them: */
+	char names[FAKE_NAMES][256];
+	uint64_t sums[FAKE_NAMES];
+	unsigned channels[FAKE_NAMES];
+	char declared[FAKE_NAMES][256];
+	struct fake_content content[FAKE_CHANNELS]; /* the fake's own */
 };
 
 struct fake_buffer {
@@ -139,8 +170,148 @@ static inline void fake_after_consume(struct fake_broker *f, int fd, unsigned ch
 	}
 }
 
+static inline void fake_confirm(int fd, unsigned channel, unsigned method, uint64_t tag, bool multiple) {
+	struct fake_buffer b = fake_method(60, method);
+
+	fake_put_number(&b, tag, 8);
+	fake_put_number(&b, multiple, 1);
+	(void)fake_send(fd, 1, channel, &b);
+}
+
+static inline void fake_ack(struct fake_broker *f, unsigned channel, uint64_t tag, bool multiple) {
+	fake_confirm(atomic_load(&f->client_fd), channel, 80, tag, multiple);
+}
+
+static inline void fake_nack(struct fake_broker *f, unsigned channel, uint64_t tag, bool multiple) {
+	fake_confirm(atomic_load(&f->client_fd), channel, 120, tag, multiple);
+}
+
+/* basic.return with its content; message_id may be NULL. */
+static inline void fake_return(struct fake_broker *f, unsigned channel, const char *exchange, const char *routing_key,
+			       const char *message_id, unsigned body_size) {
+	int fd = atomic_load(&f->client_fd);
+	struct fake_buffer b = fake_method(60, 50);
+
+	fake_put_number(&b, 312, 2);
+	fake_put_short(&b, "NO_ROUTE");
+	fake_put_short(&b, exchange);
+	fake_put_short(&b, routing_key);
+	(void)fake_send(fd, 1, channel, &b);
+	b.len = 0;
+	fake_put_number(&b, 60, 2);
+	fake_put_number(&b, 0, 2);
+	fake_put_number(&b, body_size, 8);
+	fake_put_number(&b, message_id ? 1 << 7 : 0, 2);
+	if (message_id)
+		fake_put_short(&b, message_id);
+	(void)fake_send(fd, 2, channel, &b);
+	while (body_size > 0) {
+		b.len = body_size < 512 ? body_size : 512;
+		memset(b.data, 'r', b.len);
+		(void)fake_send(fd, 3, channel, &b);
+		body_size -= (unsigned)b.len;
+	}
+}
+
+static inline void fake_send_close(int fd, unsigned channel, unsigned code, const char *text) {
+	struct fake_buffer b = fake_method(20, 40);
+
+	fake_put_number(&b, code, 2);
+	fake_put_short(&b, text);
+	fake_put_number(&b, 0, 4);
+	(void)fake_send(fd, 1, channel, &b);
+}
+
+static inline void fake_close_channel(struct fake_broker *f, unsigned channel, unsigned code, const char *text) {
+	fake_send_close(atomic_load(&f->client_fd), channel, code, text);
+}
+
+static inline void fake_block(struct fake_broker *f, bool blocked) {
+	struct fake_buffer b = fake_method(10, blocked ? 60 : 61);
+
+	if (blocked)
+		fake_put_short(&b, "low on memory");
+	(void)fake_send(atomic_load(&f->client_fd), 1, 0, &b);
+}
+
+/* A sum that tells where in a body each byte is. */
+static inline uint64_t fake_sum(uint64_t sum, const uint8_t *data, size_t len) {
+	for (size_t i = 0; i < len; i++)
+		sum = sum * 31 + data[i];
+	return sum;
+}
+
+/* A short string of a method. */
+static inline const uint8_t *fake_get_short(const uint8_t *p, char *ret) {
+	memcpy(ret, p + 1, *p);
+	ret[*p] = '\0';
+	return p + 1 + *p;
+}
+
+static inline void fake_declare(struct fake_broker *f, int fd, unsigned channel, const uint8_t *arguments) {
+	unsigned n = atomic_load(&f->declares);
+	char *name = f->declared[n % FAKE_NAMES];
+	struct fake_buffer b = fake_method(50, 11);
+
+	(void)fake_get_short(arguments + 2, name);
+	if (f->refused_queue && strcmp(name, f->refused_queue) == 0) {
+		fake_send_close(fd, channel, 406, "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl'");
+	} else if (!atomic_load(&f->hold_declares)) {
+		fake_put_short(&b, name);
+		fake_put_number(&b, 0, 8);
+		(void)fake_send(fd, 1, channel, &b);
+	}
+	atomic_fetch_add(&f->declares, 1);
+}
+
+/* The last byte of a message has come. */
+static inline void fake_published(struct fake_broker *f, int fd, unsigned channel) {
+	struct fake_content *c = &f->content[channel];
+	unsigned n = atomic_load(&f->published);
+
+	if (n < FAKE_NAMES) {
+		memcpy(f->names[n], c->routing_key, sizeof(f->names[n]));
+		f->sums[n] = c->sum;
+		f->channels[n] = channel;
+	}
+	c->tag++;
+	if (!atomic_load(&f->hold_confirms))
+		fake_confirm(fd, channel, 80, c->tag, false);
+	atomic_fetch_add(&f->published, 1);
+}
+
+/* basic.publish, header and body. */
+static inline void fake_receive(struct fake_broker *f, int fd, unsigned type, unsigned channel, const uint8_t *p,
+				uint32_t len) {
+	struct fake_content *c = &f->content[channel];
+
+	if (type == 1) {
+		char exchange[256];
+
+		p = fake_get_short(p + 6, exchange);
+		p = fake_get_short(p, c->routing_key);
+		atomic_fetch_add(&f->optional, !(*p & 1));
+	} else if (type == 2) {
+		c->left = 0;
+		for (unsigned i = 4; i < 12; i++)
+			c->left = c->left << 8 | p[i];
+		c->sum = 0;
+		if (c->left == 0)
+			fake_published(f, fd, channel);
+	} else {
+		c->sum = fake_sum(c->sum, p, len);
+		c->left -= len;
+		atomic_fetch_add(&f->body_bytes, len);
+		if (len > atomic_load(&f->largest))
+			atomic_store(&f->largest, len);
+		if (c->left == 0)
+			fake_published(f, fd, channel);
+	}
+}
+
 /* Answers one method; false ends the connection. */
-static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, uint32_t id, uint64_t *tag) {
+static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, const uint8_t *payload, uint32_t id,
+			       uint64_t *tag) {
 	struct fake_buffer b;
 
 	switch (id) {
@@ -166,6 +337,8 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		b = fake_method(10, 51);
 		return fake_send(fd, 1, 0, &b);
 	case 20 << 16 | 10: /* channel.open */
+		f->content[channel % FAKE_CHANNELS].tag = 0;
+		atomic_fetch_add(&f->opens, 1);
 		b = fake_method(20, 11);
 		fake_put_long(&b, "");
 		return fake_send(fd, 1, channel, &b);
@@ -178,10 +351,21 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 			fake_put_number(&b, 0, 4);
 			return fake_send(fd, 1, channel, &b);
 		}
-		b = fake_method(50, 11);
-		fake_put_short(&b, "work");
-		fake_put_number(&b, 0, 8);
+		fake_declare(f, fd, channel, payload + 4);
+		return true;
+	case 85 << 16 | 10: /* confirm.select */
+		if (f->mute_on_confirm_select) {
+			f->mute_on_confirm_select = false;
+			return true;
+		}
+		b = fake_method(85, 11);
 		return fake_send(fd, 1, channel, &b);
+	case 20 << 16 | 40: /* channel.close */
+		b = fake_method(20, 41);
+		return fake_send(fd, 1, channel, &b);
+	case 60 << 16 | 40:
+		fake_receive(f, fd, 1, channel, payload, 0);
+		return true;
 	case 60 << 16 | 10: /* qos */
 		b = fake_method(60, 11);
 		return fake_send(fd, 1, channel, &b);
@@ -207,7 +391,7 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		atomic_fetch_add(&f->acks, 1);
 		return true;
 	case 60 << 16 | 90:
-		atomic_fetch_add(&f->rejects, 1);
+		atomic_fetch_add(payload[12] & 1 ? &f->rejects : &f->discards, 1);
 		return true;
 	case 60 << 16 | 120:
 		atomic_fetch_add(&f->nacks, 1);
@@ -235,15 +419,23 @@ static inline void fake_serve(struct fake_broker *f, int fd) {
 	(void)fake_send(fd, 1, 0, &b);
 	while (fake_read(fd, head, 7)) {
 		uint32_t len = (uint32_t)head[3] << 24 | (uint32_t)head[4] << 16 | (uint32_t)head[5] << 8 | head[6];
-		uint8_t payload[8192];
+		unsigned channel = (unsigned)head[1] << 8 | head[2];
+		static uint8_t payload[131072];
 		uint32_t id;
 
+		while (atomic_load(&f->deaf))
+			usleep(1000);
 		if (len + 1 > sizeof(payload) || !fake_read(fd, payload, len + 1))
 			return;
-		if (head[0] != 1)
+		if (head[0] != 1) {
+			if (head[0] != 8)
+				fake_receive(f, fd, head[0], channel, payload, len);
 			continue;
+		}
 		id = (uint32_t)payload[0] << 24 | (uint32_t)payload[1] << 16 | (uint32_t)payload[2] << 8 | payload[3];
-		if (!fake_answer(f, fd, (unsigned)head[1] << 8 | head[2], id, &tag))
+		if (id == (10 << 16 | 11) && memmem(payload, len, " (publisher)", 12))
+			atomic_store(&f->is_publisher, true);
+		if (!fake_answer(f, fd, channel, payload, id, &tag))
 			return;
 	}
 }

@@ -181,20 +181,152 @@ static void warn_of(const char *defaults, const char *handler, const char *rest,
 }
 
 START_TEST(reaching_the_delivery_timeout_is_a_warning) {
-	warn_of("", "timeout = \"29min 58s\";", "", "");
-	warn_of("", "timeout = \"29min 59s\";", "",
-		"a.conf:5: queues[0].handler.timeout: warning: 29min 59s, and then requeue.delay (1s): " AGAIN);
+	warn_of("", "timeout = \"28min 59s\";", "", "");
+	warn_of("", "timeout = \"29min\";", "",
+		"a.conf:5: queues[0].handler.timeout: warning: 29min, and then requeue.max_delay (1min): " AGAIN);
 	warn_of("", "timeout = \"infinity\";", "requeue = { delay = 0; };",
 		"a.conf:5: queues[0].handler.timeout: warning: infinity, and then requeue.delay (0s): " AGAIN);
+	/* A delay of nothing does not grow. */
+	warn_of("", "timeout = \"29min\";", "requeue = { delay = 0; };", "");
 	warn_of("", "", "requeue = { delay = \"4min 59s\"; };", "");
 	warn_of("", "", "requeue = { delay = \"5min\"; };",
 		"a.conf:6: queues[0].requeue.delay: warning: 5min, after handler.timeout (25min): " AGAIN);
+	warn_of("", "", "requeue = {\nmax_delay = \"4min 59s\"; };", "");
+	warn_of("", "", "requeue = {\nmax_delay = \"5min\"; };",
+		"a.conf:7: queues[0].requeue.max_delay: warning: 5min, after handler.timeout (25min): " AGAIN);
 	warn_of("", "timeout = \"20min\";", "requeue = { delay = \"1h\"; };",
 		"a.conf:6: queues[0].requeue.delay: warning: 1h, after handler.timeout (20min): " AGAIN);
 	/* Where the value was given counts. */
 	warn_of("handler = { timeout = \"1h\"; };", "", "",
-		"a.conf:1: queues[0].handler.timeout: warning: 1h, and then requeue.delay (1s): " AGAIN);
+		"a.conf:1: queues[0].handler.timeout: warning: 1h, and then requeue.max_delay (1min): " AGAIN);
 	warn_of("handler = { timeout = \"1h\"; };", "timeout = \"1min\";", "", "");
+}
+END_TEST
+
+#define DISCARDED "rejected messages are discarded, unless the queue has a dead-letter exchange at the broker\n"
+
+START_TEST(rejected_messages_that_go_nowhere_are_a_warning) {
+	static const char possible[] = "a.conf:6: queues[0].outcomes: warning: \"reject\" is possible, and there is no "
+				       "dead_letter: " DISCARDED;
+
+	warn_of("", "", "outcomes = { reject = 65; };", possible);
+	warn_of("", "", "outcomes = { otherwise = \"reject\"; };", possible);
+	warn_of("", "", "outcomes = { on_timeout = \"reject\"; };", possible);
+	warn_of("", "", "outcomes = { on_signal = \"reject\"; };", possible);
+	warn_of("", "", "outcomes = { on_too_large = \"reject\"; };", "");
+	warn_of("", "", "outcomes = { reject = []; };", "");
+	warn_of("outcomes = { reject = 65; };", "", "",
+		"a.conf:1: queues[0].outcomes: warning: \"reject\" is possible, and there is no "
+		"dead_letter: " DISCARDED);
+	warn_of("", "", "outcomes = { retry = 75; };",
+		"a.conf:6: queues[0].outcomes: warning: after retry.max_attempts (10) a message is rejected, and there "
+		"is "
+		"no dead_letter: " DISCARDED);
+	warn_of("", "", "outcomes = { retry = 75; }; retry = { max_attempts = 0; };", "");
+	warn_of("", "", "outcomes = { reject = 65; }; dead_letter = { exchange = \"dead\"; };", "");
+	warn_of("dead_letter = { routing_key = \"dead\"; };", "", "outcomes = { retry = 75; };", "");
+	warn_of("", "",
+		"outcomes = { reject = 65; }; declare = { arguments = { x-dead-letter-exchange = \"dead\"; }; };", "");
+}
+END_TEST
+
+START_TEST(keys_without_effect_are_warnings) {
+	warn_of("", "", "dead_letter = { exchange = \"dead\"; };",
+		"a.conf:6: queues[0].dead_letter: warning: has no effect: no outcome here leads to \"reject\"\n");
+	warn_of("", "",
+		"outcomes = { retry = 75; };\nretry = { max_attempts = 0; };\ndead_letter = { exchange = \"x\"; };",
+		"a.conf:8: queues[0].dead_letter: warning: has no effect: no outcome here leads to \"reject\"\n");
+	warn_of("dead_letter = { exchange = \"dead\"; };", "", "", "");
+	warn_of("", "", "retry = { multiplier = 2;\njitter = 0.5; };",
+		"a.conf:7: queues[0].retry.jitter: warning: has no effect: no outcome here is \"retry\"\n");
+	/* What a default says may be repeated, as --dump-config does; what is for all queues need not be for each. */
+	warn_of("", "", "retry = { multiplier = 2; max_attempts = 10; delay = 10; jitter = 0.0; };", "");
+	warn_of("retry = { jitter = 0.5; };", "", "", "");
+	warn_of("", "", "breaker = { cooldown = 5; };",
+		"a.conf:6: queues[0].breaker.cooldown: warning: has no effect: breaker.failures is 0\n");
+	warn_of("", "", "breaker = { cooldown = 5; failures = 1; };", "");
+	warn_of("", "", "breaker = { cooldown = 30; };", "");
+	scratch_write("a.conf", 0640, "broker = { tls = { verify = true;\nserver_name = \"x\"; }; };\n" QUEUES);
+	config_unref(load("a.conf",
+			  "a.conf:2: broker.tls.server_name: warning: has no effect: no URL of this broker begins "
+			  "with amqps://\n"));
+}
+END_TEST
+
+START_TEST(a_broker_that_is_not_verified_is_a_warning) {
+	scratch_write("a.conf", 0640, "broker = { url = \"amqps://h\";\ntls = {\nverify = false; }; };\n" QUEUES);
+	config_unref(load("a.conf",
+			  "a.conf:3: broker.tls.verify: warning: false: whoever is between here and the broker can "
+			  "read and change everything, the password included\n"));
+	scratch_write("a.conf", 0640, "broker = { url = \"amqps://h\"; tls = { verify = true; }; };\n" QUEUES);
+	config_unref(load("a.conf", ""));
+}
+END_TEST
+
+START_TEST(certificates_and_keys_must_be_readable_files) {
+	struct strbuf b = STRBUF_INIT;
+	struct config *c;
+
+	scratch_write("cert", 0644, "certificate\n");
+	scratch_write("key", 0600, "key\n");
+	scratch_write("key_password", 0600, "sEcReT two\n");
+	strbuf_printf(&b,
+		      "broker = { url = \"amqps://h\"; auth = \"external\"; tls = {\nca_file = \"%s/cert\";\n"
+		      "cert_file = \"%s/cert\";\nkey_file = \"%s/key\";\nkey_password_file = \"%s/key_password\"; }; "
+		      "};\n" QUEUES,
+		      scratch_path, scratch_path, scratch_path, scratch_path);
+	c = load_text(strbuf_str(&b));
+	ck_assert_str_eq(c->brokers[0].tls.key_password, "sEcReT two");
+	ck_assert_str_eq(strrchr(c->brokers[0].tls.key_file, '/'), "/key");
+	ck_assert_str_eq(strrchr(c->brokers[0].tls.ca_file, '/'), "/cert");
+	config_unref(c);
+	ck_assert_int_eq(chmod("key", 0644), 0);
+	config_unref(load("a.conf", "a.conf:4: broker.tls.key_file: warning: everybody can read this file (its mode is "
+				    "0644): use chmod o-r\n"));
+	ck_assert_int_eq(chmod("key", 0600), 0);
+	ck_assert_int_eq(chmod("key_password", 0604), 0);
+	config_unref(load("a.conf",
+			  "a.conf:5: broker.tls.key_password_file: warning: everybody can read this file (its mode "
+			  "is 0604): use chmod o-r\n"));
+	strbuf_reset(&b);
+	ck_assert_int_eq(remove("cert"), 0);
+	ck_assert_int_eq(remove("key"), 0);
+	ck_assert_int_eq(mkdir("key", 0755), 0);
+	ck_assert_int_eq(chmod("key_password", 0602), 0);
+	strbuf_printf(&b,
+		      "a.conf:2: broker.tls.ca_file: \"%s/cert\" cannot be opened: No such file or directory\n"
+		      "a.conf:3: broker.tls.cert_file: \"%s/cert\" cannot be opened: No such file or directory\n"
+		      "a.conf:4: broker.tls.key_file: \"%s/key\" is not a regular file\n"
+		      "a.conf:5: broker.tls.key_password_file: \"%s/key_password\" is writable by everybody (mode "
+		      "0602): take "
+		      "that right away with chmod o-w\n",
+		      scratch_path, scratch_path, scratch_path, scratch_path);
+	refuse("a.conf", strbuf_str(&b));
+	strbuf_free(&b);
+}
+END_TEST
+
+START_TEST(names_of_delay_queues_must_fit) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	strbuf_printf(&b, "queues = ( { name = \"%0224d\"; handler = { command = [ \"/bin/true\" ]; }; } );\n", 0);
+	config_unref(load_text(strbuf_str(&b)));
+	strbuf_reset(&b);
+	strbuf_printf(
+		&b,
+		"queues = ( { name = \"%0223d\"; outcomes = { retry = 75; }; dead_letter = { exchange = \"x\"; };\n"
+		"handler = { command = [ \"/bin/true\" ]; }; } );\n",
+		0);
+	config_unref(load_text(strbuf_str(&b)));
+	strbuf_reset(&b);
+	strbuf_printf(
+		&b,
+		"queues = ( {\nname = \"%0224d\"; outcomes = { otherwise = \"retry\"; };\ndead_letter = { exchange = "
+		"\"x\"; }; handler = { command = [ \"/bin/true\" ]; }; } );\n",
+		0);
+	refuse_text(strbuf_str(&b),
+		    "a.conf:2: queues[0].name: expected at most 223 bytes where \"retry\" is an outcome, "
+		    "found 224: the names of the delay queues are made of this one\n");
 }
 END_TEST
 
@@ -308,10 +440,12 @@ static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "files", included_files_are_found_beside_the_file_that_includes_them,
 			 only_regular_files_of_trusted_owners_are_read, a_file_that_is_too_large_is_refused,
 			 the_password_is_the_first_line_of_its_file, a_bad_password_file_is_refused,
-			 a_password_that_everybody_can_read_is_a_warning);
+			 a_password_that_everybody_can_read_is_a_warning, certificates_and_keys_must_be_readable_files);
 	ADD_SCRATCH_CASE(suite, "warnings", reaching_the_delivery_timeout_is_a_warning,
-			 declarations_that_the_broker_refuses_are_warnings);
-	ADD_SCRATCH_CASE(suite, "problems", problems_are_formatted, broken_files_are_refused_as_expected);
+			 rejected_messages_that_go_nowhere_are_a_warning, keys_without_effect_are_warnings,
+			 a_broker_that_is_not_verified_is_a_warning, declarations_that_the_broker_refuses_are_warnings);
+	ADD_SCRATCH_CASE(suite, "problems", names_of_delay_queues_must_fit, problems_are_formatted,
+			 broken_files_are_refused_as_expected);
 }
 
 CHECK_MAIN("config problems", add_cases)

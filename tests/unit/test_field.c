@@ -251,6 +251,55 @@ START_TEST(json_is_cut_at_the_depth_limit) {
 }
 END_TEST
 
+static bool is_number(const struct field *f) {
+	return f->kind == FIELD_I32;
+}
+
+static bool is_any(const struct field *f) {
+	return true;
+}
+
+START_TEST(fields_are_set_and_removed) {
+	CLEANUP(table_clear) struct table t = {0};
+
+	ck_assert_int_eq(table_set_string(&t, "a", "text", 4), 0);
+	ck_assert_int_eq(table_set_i32(&t, "b", -5), 0);
+	ck_assert_int_eq(table_set_timestamp(&t, "c", 99), 0);
+	ck_assert_uint_eq(t.n, 3);
+	/* The same name again is the same field, whatever kind it had. */
+	ck_assert_int_eq(table_set_i32(&t, "a", 7), 0);
+	ck_assert_int_eq(table_set_string(&t, "b", "", 0), 0);
+	ck_assert_uint_eq(t.n, 3);
+	ck_assert_int_eq(table_find(&t, "a")->i, 7);
+	ck_assert_int_eq(table_find(&t, "b")->kind, FIELD_STRING);
+	ck_assert_uint_eq(table_find(&t, "c")->u, 99);
+	table_remove_if(&t, is_number);
+	ck_assert_uint_eq(t.n, 2);
+	ck_assert_ptr_null(table_find(&t, "a"));
+	ck_assert_str_eq(t.fields[0].name.data, "b");
+	ck_assert_str_eq(t.fields[1].name.data, "c");
+	table_remove_if(&t, is_any);
+	ck_assert_uint_eq(t.n, 0);
+}
+END_TEST
+
+START_TEST(the_size_on_the_wire_is_known) {
+	CLEANUP(table_clear) struct table t = {0};
+	struct field *f;
+
+	/* A length of four bytes; then for each field a short string, a letter, and the value. */
+	ck_assert_uint_eq(table_wire_size(&t), 4);
+	ck_assert_int_eq(table_set_i32(&t, "ab", 1), 0);
+	ck_assert_uint_eq(table_wire_size(&t), 4 + 3 + 1 + 4);
+	ck_assert_int_eq(table_set_string(&t, "c", "text", 4), 0);
+	ck_assert_uint_eq(table_wire_size(&t), 12 + 2 + 1 + 4 + 4);
+	ck_assert_int_eq(table_set(&t, "d", &f), 0);
+	f->kind = FIELD_TABLE;
+	ck_assert_int_eq(table_set_timestamp(&f->table, "e", 1), 0);
+	ck_assert_uint_eq(table_wire_size(&t), 23 + 2 + 1 + 4 + 2 + 1 + 8);
+}
+END_TEST
+
 int main(void) {
 	Suite *s = suite_create("field");
 	TCase *values = tcase_create("values");
@@ -266,6 +315,8 @@ int main(void) {
 	tcase_add_test(values, scalars_are_formatted);
 	tcase_add_test(values, largest_decimal_is_formatted);
 	tcase_add_test(values, bytes_are_formatted_raw);
+	tcase_add_test(values, fields_are_set_and_removed);
+	tcase_add_test(values, the_size_on_the_wire_is_known);
 	tcase_add_test(json_case, table_becomes_json);
 	tcase_add_test(json_case, what_is_not_utf8_becomes_base64);
 	tcase_add_test(json_case, json_is_cut_at_the_depth_limit);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "config/keys.h"
 #include "config/problem.h"
+#include "config/statuses.h"
 #include "config/url.h"
 
 #define MANUAL TEST_SRCDIR "/man/amqp-execd.conf.5"
@@ -29,6 +30,7 @@ static bool is_parsed(const struct key *k) {
 	case KEY_BOOL:
 	case KEY_INT:
 	case KEY_UINT:
+	case KEY_FLOAT:
 	case KEY_SECONDS:
 	case KEY_DURATION:
 	case KEY_SIZE:
@@ -94,10 +96,14 @@ START_TEST(every_default_is_right) {
 
 		ck_assert_msg(url_parse(k->fallback, &u, &why) == 0, "%s", why);
 		url_clear(&u);
+	} else if (k->type == KEY_STATUSES) {
+		struct config_statuses statuses = {0};
+
+		ck_assert_int_eq(statuses_parse(k->fallback, &statuses), 0);
 	} else {
 		ck_assert_msg(k->type == KEY_STRING || k->type == KEY_USERNAME || k->type == KEY_PASSWORD ||
 				      k->type == KEY_STRINGS,
-			       "%s", k->name);
+			      "%s", k->name);
 		ck_assert_uint_ge(strlen(k->fallback), k->min);
 	}
 }
@@ -116,6 +122,8 @@ START_TEST(every_value_is_stored_where_it_is_loaded_from) {
 		value.boolean = true;
 	else if (k->type == KEY_ENUM)
 		value.index = 1;
+	else if (k->type == KEY_FLOAT)
+		value.number = (double)k->max - 0.25;
 	else
 		value.u = k->max;
 	key_store(k, &value, base);
@@ -176,6 +184,39 @@ START_TEST(ranges_are_checked) {
 	assert_parse(SECTION_LIMITS, "max_message_size", "1025G", -ERANGE);
 	assert_parse(SECTION_ROOT, "ready", "started", 0);
 	assert_parse(SECTION_ROOT, "ready", "Started", -EINVAL);
+	assert_parse(SECTION_OUTCOMES, "otherwise", "ack", 0);
+	assert_parse(SECTION_OUTCOMES, "otherwise", "reject", 0);
+	assert_parse(SECTION_OUTCOMES, "otherwise", "drop", -EINVAL);
+	assert_parse(SECTION_OUTCOMES, "on_timeout", "ack", -EINVAL);
+	assert_parse(SECTION_OUTCOMES, "on_timeout", "requeue", 0);
+	assert_parse(SECTION_OUTCOMES, "on_signal", "reject", 0);
+	assert_parse(SECTION_OUTCOMES, "on_too_large", "retry", -EINVAL);
+	assert_parse(SECTION_REQUEUE, "max_delay", "0", 0);
+	assert_parse(SECTION_REQUEUE, "max_delay", "1d 1us", -ERANGE);
+	assert_parse(SECTION_RETRY, "delay", "1ms", 0);
+	assert_parse(SECTION_RETRY, "delay", "999us", -ERANGE);
+	assert_parse(SECTION_RETRY, "max_delay", "30d", 0);
+	assert_parse(SECTION_RETRY, "max_delay", "30d 1us", -ERANGE);
+	assert_parse(SECTION_RETRY, "multiplier", "1", 0);
+	assert_parse(SECTION_RETRY, "multiplier", "100.0", 0);
+	assert_parse(SECTION_RETRY, "multiplier", "0.99", -ERANGE);
+	assert_parse(SECTION_RETRY, "multiplier", "100.01", -ERANGE);
+	assert_parse(SECTION_RETRY, "multiplier", "nan", -ERANGE);
+	assert_parse(SECTION_RETRY, "multiplier", "1e999", -ERANGE);
+	assert_parse(SECTION_RETRY, "multiplier", "two", -EINVAL);
+	assert_parse(SECTION_RETRY, "jitter", "0", 0);
+	assert_parse(SECTION_RETRY, "jitter", "1", 0);
+	assert_parse(SECTION_RETRY, "jitter", "-0.1", -ERANGE);
+	assert_parse(SECTION_RETRY, "jitter", "1.1", -ERANGE);
+	assert_parse(SECTION_RETRY, "max_attempts", "0", 0);
+	assert_parse(SECTION_RETRY, "max_attempts", "1000001", -ERANGE);
+	assert_parse(SECTION_BREAKER, "failures", "1000001", -ERANGE);
+	assert_parse(SECTION_BREAKER, "cooldown", "0", -ERANGE);
+	assert_parse(SECTION_RESULTS, "keep", "0", 0);
+	assert_parse(SECTION_RESULTS, "keep", "100001", -ERANGE);
+	assert_parse(SECTION_RESULTS, "max_age", "0.5", -ERANGE);
+	assert_parse(SECTION_BROKER, "confirm_timeout", "1h 1us", -ERANGE);
+	assert_parse(SECTION_TLS, "min_version", "1.1", -EINVAL);
 	assert_parse(SECTION_QUEUE, "name", "x", -EINVAL); /* text of this type is not parsed */
 }
 END_TEST
@@ -191,6 +232,12 @@ START_TEST(keys_are_found_by_section_and_name) {
 	free(path);
 	path = path_of(key_find(SECTION_RECONNECT, "min_delay"));
 	ck_assert_str_eq(path, "broker.reconnect.min_delay");
+	free(path);
+	path = path_of(key_find(SECTION_TLS, "ca_file"));
+	ck_assert_str_eq(path, "broker.tls.ca_file");
+	free(path);
+	path = path_of(key_find(SECTION_OUTCOMES, "requeue"));
+	ck_assert_str_eq(path, "queues.outcomes.requeue");
 	free(path);
 	path = path_of(key_find(SECTION_ROOT, "ready"));
 	ck_assert_str_eq(path, "ready");

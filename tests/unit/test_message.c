@@ -155,6 +155,22 @@ START_TEST(attempts_are_counted_as_far_as_the_broker_tells) {
 	ck_assert_uint_eq(message_attempt(m), 0);
 	set_count(m, FIELD_VOID, 0);
 	ck_assert_uint_eq(message_attempt(m), 0);
+	/* It may come from another queue: a message that was not delivered before has no count. */
+	m->redelivered = false;
+	set_count(m, FIELD_I64, 4);
+	ck_assert_uint_eq(message_attempt(m), 1);
+	m->redelivered = true;
+	/* Our own header goes before the broker's, if it makes sense. */
+	set_count(m, FIELD_I64, 4);
+	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, 2), 0);
+	ck_assert_uint_eq(message_attempt(m), 3);
+	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, -2), 0);
+	ck_assert_uint_eq(message_attempt(m), 5);
+	ck_assert_int_eq(table_set_string(&m->properties.headers, HEADER_ATTEMPTS, "9", 1), 0);
+	ck_assert_uint_eq(message_attempt(m), 5);
+	m->redelivered = false;
+	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, INT32_MAX), 0);
+	ck_assert_uint_eq(message_attempt(m), (unsigned)INT32_MAX + 1);
 	message_free(m);
 }
 END_TEST
@@ -164,6 +180,7 @@ START_TEST(verdicts_have_names) {
 	ck_assert_str_eq(verdict_to_string(VERDICT_ACK), "ack");
 	ck_assert_str_eq(verdict_to_string(VERDICT_REQUEUE), "requeue");
 	ck_assert_str_eq(verdict_to_string(VERDICT_RETURN), "return");
+	ck_assert_str_eq(verdict_to_string(VERDICT_REJECT), "reject");
 	ck_assert_str_eq(verdict_to_string((enum verdict)99), "unknown");
 }
 END_TEST

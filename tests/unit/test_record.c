@@ -40,6 +40,7 @@ START_TEST(a_line_for_each_way_to_end) {
 	struct message *m = make_message("order-1");
 	struct run_result result = {.end = RUN_EXITED, .status = 0, .duration_usec = 12345};
 	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 1, .result = &result, .decision = "ack"};
+	struct tail tail = {0};
 
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 exit=0 duration=0.012s decision=ack");
 	result.status = 75;
@@ -47,10 +48,18 @@ START_TEST(a_line_for_each_way_to_end) {
 	in.delay_usec = 1500000;
 	in.attempt = 0;
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=unknown exit=75 duration=0.012s decision=requeue delay=1.500s");
-	in.complaint = "FATAL: \"disk\" full\x1b[2J";
+	tail_add(&tail, "first words", 11);
+	tail_add(&tail, "FATAL: \"disk\" full\x1b[2J", 22);
+	in.tail = &tail;
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=unknown exit=75 duration=0.012s decision=requeue delay=1.500s "
 		     "stderr=\"FATAL: \\\"disk\\\" full\\x1b[2J\"");
-	in.complaint = NULL;
+	in.tail = NULL;
+	in.decision = "retry";
+	in.copy = "mail.retry.1500";
+	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=unknown exit=75 duration=0.012s decision=retry delay=1.500s "
+		     "copy=mail.retry.1500");
+	in.copy = NULL;
+	in.decision = "requeue";
 	in.attempt = 3;
 	in.delay_usec = 0;
 	result = (struct run_result){.end = RUN_SIGNALED, .status = SIGSEGV, .signaled = true, .dumped = true, .duration_usec = 61000000};
@@ -59,6 +68,7 @@ START_TEST(a_line_for_each_way_to_end) {
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=3 timeout=yes signal=KILL duration=0.000s decision=requeue");
 	result = (struct run_result){.end = RUN_STOPPED, .status = 0};
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=3 stopped=yes exit=0 duration=0.000s decision=requeue");
+	tail_clear(&tail);
 	message_free(m);
 }
 END_TEST
@@ -89,6 +99,7 @@ START_TEST(fields_are_for_machines) {
 	struct message *m = make_message("order-1");
 	struct run_result result = {.end = RUN_SIGNALED, .status = SIGKILL, .signaled = true, .duration_usec = 12345};
 	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 2, .result = &result, .decision = "requeue"};
+	struct tail tail = {0};
 	struct record r;
 
 	ck_assert_int_eq(record_format(&in, &r), 0);
@@ -100,7 +111,19 @@ START_TEST(fields_are_for_machines) {
 	ck_field(&r, "HANDLER_SIGNAL", "9");
 	ck_field(&r, "HANDLER_EXIT_STATUS", NULL);
 	ck_field(&r, "HANDLER_DURATION_USEC", "12345");
+	ck_field(&r, "AMQP_COPY", NULL);
 	record_clear(&r);
+	tail_add(&tail, "a", 1);
+	tail_add(&tail, "bad\x1b", 4);
+	in.tail = &tail;
+	in.copy = "dlx/key";
+	ck_assert_int_eq(record_format(&in, &r), 0);
+	ck_field(&r, "HANDLER_STDERR", "bad\x1b");
+	ck_field(&r, "AMQP_COPY", "dlx/key");
+	record_clear(&r);
+	in.tail = NULL;
+	in.copy = NULL;
+	tail_clear(&tail);
 	in.attempt = 0;
 	in.result = NULL;
 	ck_assert_int_eq(record_format(&in, &r), 0);

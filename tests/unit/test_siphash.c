@@ -2,7 +2,7 @@
 #include <stdint.h>
 
 #include "check_main.h"
-#include "handler/siphash.h"
+#include "base/siphash.h"
 
 /* The vectors of the reference implementation: key 00 01 ... 0f, input of n bytes 00 01 ... */
 START_TEST(reference_vectors) {

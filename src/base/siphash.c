@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "handler/siphash.h"
+#include "base/siphash.h"
 
 static uint64_t rotate(uint64_t x, unsigned bits) {
 	return x << bits | x >> (64 - bits);

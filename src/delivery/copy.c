@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include "delivery/copy.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A header frame has room for 128 KiB; so much of it may be taken when the lines of stderr are added. */
+#define STDERR_ROOM (96 * 1024)
+#define SHORT_STRING_MAX 255
+
+static bool is_named(const struct field *f, const char *name) {
+	return f->name.len == strlen(name) && memcmp(f->name.data, name, f->name.len) == 0;
+}
+
+/* Headers that must not travel. */
+static bool is_stripped(const struct field *f) {
+	static const char *const names[] = {"x-death", "x-delivery-count", "x-acquired-count", "x-stream-offset", "CC", "BCC"};
+	static const char *const prefixes[] = {"x-first-death-", "x-last-death-"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (is_named(f, names[i]))
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (f->name.len > strlen(prefixes[i]) && memcmp(f->name.data, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Of an earlier failure: what is not written again must not stay. */
+static bool is_outdated(const struct field *f) {
+	return is_named(f, HEADER_EXIT_STATUS) || is_named(f, HEADER_SIGNAL) || is_named(f, HEADER_STDERR);
+}
+
+static const char *signal_name(int signal, char *buf, size_t size) {
+	const char *name = sigabbrev_np(signal);
+
+	if (name)
+		return name;
+	(void)snprintf(buf, size, "%d", signal);
+	return buf;
+}
+
+void copy_format_reason(const struct run_result *result, char *buf, size_t size) {
+	char what[64], number[16];
+
+	if (result->signaled)
+		(void)snprintf(what, sizeof(what), "killed by signal %s", signal_name(result->status, number, sizeof(number)));
+	else
+		(void)snprintf(what, sizeof(what), "exit status %d", result->status);
+	if (result->end == RUN_TIMEOUT)
+		(void)snprintf(buf, size, "timeout (%s)", what);
+	else
+		(void)snprintf(buf, size, "%s", what);
+}
+
+/* Moves a property to a header. */
+static int move_property(struct table *headers, const char *name, struct text *property) {
+	int r = property->data ? table_set_string(headers, name, property->data, property->len) : 0;
+
+	if (r == 0)
+		text_clear(property);
+	return r;
+}
+
+static int set_result(struct table *h, const struct copy_reason *why) {
+	char reason[96], number[16];
+	const char *name;
+	int r;
+
+	copy_format_reason(why->result, reason, sizeof(reason));
+	r = table_set_string(h, HEADER_REASON, reason, strlen(reason));
+	if (r < 0)
+		return r;
+	if (!why->result->signaled)
+		return table_set_i32(h, HEADER_EXIT_STATUS, why->result->status);
+	name = signal_name(why->result->status, number, sizeof(number));
+	return table_set_string(h, HEADER_SIGNAL, name, strlen(name));
+}
+
+static int set_times(struct table *h, const struct copy_reason *why) {
+	const struct field *first = table_find(h, HEADER_FIRST_FAILURE);
+	int r = 0;
+
+	if (!first || first->kind != FIELD_TIMESTAMP)
+		r = table_set_timestamp(h, HEADER_FIRST_FAILURE, why->now_sec);
+	return r < 0 ? r : table_set_timestamp(h, HEADER_LAST_FAILURE, why->now_sec);
+}
+
+static int set_origin(struct table *h, const struct message *m, const struct copy_reason *why) {
+	int r = table_set_string(h, HEADER_QUEUE, why->queue, strlen(why->queue));
+
+	if (r == 0)
+		r = table_set_string(h, HEADER_EXCHANGE, m->exchange.data, m->exchange.len);
+	if (r == 0)
+		r = table_set_string(h, HEADER_ROUTING_KEY, m->routing_key.data, m->routing_key.len);
+	if (r == 0)
+		r = table_set_string(h, HEADER_HOST, why->host, strlen(why->host));
+	return r;
+}
+
+int copy_prepare(struct message *m, const struct copy_reason *why) {
+	struct properties *p = &m->properties;
+	struct table *h = &p->headers;
+	unsigned attempts = why->attempt > 0 ? why->attempt : 1;
+	int r;
+
+	p->has_headers = true;
+	table_remove_if(h, is_stripped);
+	table_remove_if(h, is_outdated);
+	r = table_set_i32(h, HEADER_ATTEMPTS, attempts < INT32_MAX ? (int32_t)attempts : INT32_MAX);
+	if (r == 0)
+		r = set_times(h, why);
+	if (r == 0)
+		r = set_origin(h, m, why);
+	if (r == 0)
+		r = set_result(h, why);
+	if (r == 0)
+		r = move_property(h, HEADER_EXPIRATION, &p->expiration);
+	if (r == 0)
+		r = move_property(h, HEADER_USER_ID, &p->user_id);
+	if (r == 0 && why->tail->len > 0 && table_wire_size(h) + why->tail->len <= STDERR_ROOM)
+		r = table_set_string(h, HEADER_STDERR, why->tail->data, why->tail->len);
+	return r;
+}
+
+static const struct text *short_string(const struct table *h, const char *name) {
+	const struct field *f = table_find(h, name);
+
+	return f && f->kind == FIELD_STRING && f->text.len <= SHORT_STRING_MAX ? &f->text : NULL;
+}
+
+void copy_restore(struct message *m, const char *queue) {
+	const struct table *h = &m->properties.headers;
+	const struct text *exchange = short_string(h, HEADER_EXCHANGE);
+	const struct text *routing_key = short_string(h, HEADER_ROUTING_KEY);
+	struct text copy = {0};
+
+	/* As a delay queue sends it on: through the default exchange, to the queue by its name. */
+	if (m->exchange.len > 0 || m->routing_key.len != strlen(queue) || memcmp(m->routing_key.data, queue, m->routing_key.len) != 0)
+		return;
+	if (!table_find(h, HEADER_ATTEMPTS) || !exchange || !routing_key)
+		return;
+	/* Both or neither. */
+	if (text_set(&copy, exchange->data, exchange->len) < 0)
+		return;
+	if (text_set(&m->routing_key, routing_key->data, routing_key->len) < 0) {
+		text_clear(&copy);
+		return;
+	}
+	text_clear(&m->exchange);
+	m->exchange = copy;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes a message into the copy of it that is published, to a delay queue or to the dead letters, and undoes what the way through a
+ * delay queue changes. Pure but for memory.
+ *
+ * A copy keeps body, properties, headers and priority. What must not travel is taken out: headers that the broker writes (x-death,
+ * x-delivery-count ...), those that would route the copy to more queues (CC, BCC), the property expiration, which would end
+ * the wait in a delay queue or delete a dead letter, and user_id, which the broker refuses from anybody but that user. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/config.h"
+#include "delivery/tail.h"
+#include "handler/run.h"
+#include "message/message.h"
+
+/* Headers of a copy; HEADER_ATTEMPTS is one of them. */
+#define HEADER_FIRST_FAILURE HEADER_OURS "first-failure" /* timestamp */
+#define HEADER_LAST_FAILURE HEADER_OURS "last-failure"	 /* timestamp */
+#define HEADER_QUEUE HEADER_OURS "queue"		 /* where it was consumed */
+#define HEADER_EXCHANGE HEADER_OURS "exchange"		 /* to which it was published first */
+#define HEADER_ROUTING_KEY HEADER_OURS "routing-key"	 /* with which it was published first */
+#define HEADER_HOST HEADER_OURS "host"			 /* where its handler ran */
+#define HEADER_REASON HEADER_OURS "reason"		 /* "exit status 65", "killed by signal KILL", "timeout, ..." */
+#define HEADER_EXIT_STATUS HEADER_OURS "exit-status"	 /* integer */
+#define HEADER_SIGNAL HEADER_OURS "signal"		 /* "KILL" */
+#define HEADER_STDERR HEADER_OURS "stderr"		 /* the last lines of stderr */
+#define HEADER_EXPIRATION HEADER_OURS "expiration"	 /* the property as it was */
+#define HEADER_USER_ID HEADER_OURS "user-id"		 /* likewise */
+
+/* Why there is a copy. All borrowed. */
+struct copy_reason {
+	const char *queue;
+	const char *host;
+	unsigned attempt;  /* 0: unknown; the header then counts from 1 */
+	uint64_t now_sec;  /* since 1970 */
+	const struct run_result *result;
+	const struct tail *tail;
+};
+
+/* Makes m into the copy. -ENOMEM: m may be changed in part, and is good for nothing but being given back to the broker. Headers
+ * that leave no room in a frame go without the lines of stderr. */
+int copy_prepare(struct message *m, const struct copy_reason *why);
+
+/* A message that came back from a delay queue of ours gets its exchange and routing key back, from the headers of the copy. Any
+ * other is left as it is. (Whoever may publish to the queue can write these headers, too.) Without memory it stays as it is. */
+void copy_restore(struct message *m, const char *queue);
+
+/* "exit status 65", "killed by signal KILL", "timeout (exit status 0)". */
+void copy_format_reason(const struct run_result *result, char *buf, size_t size);

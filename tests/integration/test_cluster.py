@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""A cluster of three nodes on this machine, whose nodes are killed while messages are published and handled."""
+
+import re
+import time
+
+from broker import Cluster
+from faults import QUICK, Load, deciding, wait_dead, wait_handled
+from harness import Rabbit, configuration, wait_until
+
+
+def kill_leader(cluster, queue, daemon, ledger):
+    """Kills the node that leads the queue; returns it, and how many messages were handled in the second before: their
+    acknowledgements may not have reached the other nodes."""
+    leader = wait_until(lambda: cluster.leader(queue), what="a leader")
+    before = len(ledger.of("done"))
+    time.sleep(1)
+    connected = len(re.findall(r" connected$", daemon.log, re.M))
+    leader.kill()
+    killed = time.monotonic()
+    doubtful = len(ledger.of("done")) - before
+    wait_until(lambda: len(re.findall(r" connected$", daemon.log, re.M)) > connected or f"port={leader.port} " not in daemon.log,
+               what="another node")
+    took = time.monotonic() - killed
+    assert took < 5, f"the next URL after {took:.1f} s"
+    return leader, doubtful
+
+
+def test_row_03_cluster_node_killed(daemon, ledger, settle_accounts):
+    """kill -9 of the leader of a quorum queue, twice: the daemon goes on with the next URL, retries and dead letters too."""
+    plans = ["75/1", "65", "1/1", "KILL/1"]
+    with Cluster() as cluster:
+        client = Rabbit(cluster.nodes[0]).connect()
+        dead, queue = client.declare("dead", "quorum"), client.declare("work", "quorum")
+        # A queue is led by the node that it is declared at, which is the one that the daemon uses first.
+        assert cluster.leader(queue) is cluster.nodes[0]
+        with Load(cluster.nodes, queue, rate=60, plan=lambda rng: rng.choice(plans) if rng.random() < 0.2 else None) as load:
+            d = daemon(configuration(broker={"urls": [n.url for n in cluster.nodes], **QUICK}, queues=[
+                deciding(queue, ledger, dead, declare={"durable": True, "type": "quorum"})]))
+            load.wait(60)
+            first, doubtful = kill_leader(cluster, queue, d, ledger)
+            load.wait(60)
+            first.start()
+            wait_until(lambda: len(cluster.members()) == 3, what="three nodes")
+            load.wait(30)
+            second, more = kill_leader(cluster, queue, d, ledger)
+            load.wait(60)
+        alive = next(n for n in cluster.nodes if n.running)
+        assert second is not first
+        rejected = load.planned("65")
+        wait_handled(load, ledger, rejected)
+        client = Rabbit(alive).connect()
+        wait_dead(client, dead, len(rejected))
+        d.stop()
+        account = settle_accounts(load, ledger, alive, dead, delays=True, allowed=doubtful + more + 2 * 4,
+                                  because="what was in hand, and what was acknowledged in the second before")
+        assert rejected <= set(account.dead) and not set(account.dead) & set(account.done)
+        assert len(load.planned("75/1") | load.planned("KILL/1")) > 5, "there were retries"
