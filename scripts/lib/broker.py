@@ -70,9 +70,9 @@ class BrokerError(Exception):
 class Broker:
     """One node. start() and stop() may be called again and again: the database stays until close()."""
 
-    def __init__(self, config="", parent=None, peer=None):
-        """config: further lines for its rabbitmq.conf. parent: the folder to make its folder in. peer: a node that it shall be
-        able to talk to: shares that one's epmd, which has to run when this one starts, and its cookie."""
+    def __init__(self, config="", parent=None, peer=None, advanced="[]"):
+        """config: further lines for its rabbitmq.conf; advanced: its advanced.config. parent: the folder to make its folder in.
+        peer: a node that it shall be able to talk to: shares that one's epmd, which has to run when this one starts, and its cookie."""
         self.folder = tempfile.mkdtemp(prefix="broker-", dir=parent)
         self.port, self.dist_port, self.epmd_port = free_ports(3)
         self.cookie = f"{random.SystemRandom().getrandbits(100)}"
@@ -84,7 +84,7 @@ class Broker:
         self.epmd = None
         self.server = None
         self._write("env.conf", "")
-        self._write("advanced.config", "[].\n")
+        self._write("advanced.config", f"{advanced}.\n")
         self._write("enabled_plugins", "[].\n")
         self._write("rabbitmq.conf", f"""\
 listeners.tcp.1 = {HOST}:{self.port}
@@ -245,9 +245,9 @@ vm_memory_high_watermark.relative = 0.6
 class Cluster:
     """Several nodes that are one broker, all on this machine."""
 
-    def __init__(self, n=3):
-        self.nodes = [Broker()]
-        self.nodes += [Broker(peer=self.nodes[0]) for _ in range(n - 1)]
+    def __init__(self, n=3, advanced="[]"):
+        self.nodes = [Broker(advanced=advanced)]
+        self.nodes += [Broker(peer=self.nodes[0], advanced=advanced) for _ in range(n - 1)]
         lines = "cluster_formation.peer_discovery_backend = classic_config\n" + "".join(
             f"cluster_formation.classic_config.nodes.{i} = {node.node}\n" for i, node in enumerate(self.nodes, 1))
         for node in self.nodes:
@@ -271,14 +271,14 @@ class Cluster:
         node = next(n for n in self.nodes if n.running)
         return json.loads(node.ctl("cluster_status", "--formatter", "json"))["running_nodes"]
 
-    def leader(self, queue):
-        """The node that leads a quorum queue, None while there is none."""
+    def replicas(self, queue):
+        """(the node that leads a quorum queue or None, how many of its members run)."""
         node = next(n for n in self.nodes if n.running)
-        for line in node.ctl("list_queues", "--silent", "name", "leader").splitlines():
-            name, _, leader = line.partition("\t")
-            if name == queue:
-                return next((n for n in self.nodes if n.node == leader and n.running), None)
-        return None
+        for row in json.loads(node.ctl("list_queues", "name", "leader", "online", "--formatter", "json")):
+            if row["name"] == queue:
+                leader = next((n for n in self.nodes if n.node == row["leader"] and n.running), None)
+                return leader, len(row["online"])
+        return None, 0
 
     def close(self):
         for node in reversed(self.nodes):  # the first one has the epmd

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from faults import QUICK, Load, wait_handled, working
+from faults import QUICK, Load, deciding, wait_dead, wait_handled, working
 from harness import configuration, wait_until
 from network import Namespace, Proxy, reset_connections
 
