@@ -59,7 +59,7 @@ class Load:
         self.returned = set()
         self.reconnects = -1
         self._rate, self._plan, self._most = rate, plan, most
-        self._rng = random.Random(seed)
+        self._rng = random.Random(seed)  # for what a message is; its pace is not repeatable anyway
         self._prefix = f"load{next(self._numbers)}-"
         self._end, self._pause = threading.Event(), threading.Event()
         self._error = None
@@ -124,7 +124,7 @@ class Load:
             channel = connection.channel()
             channel.confirm_delivery()
             while self._wanted() and connection.is_open:
-                connection.sleep(self._rng.uniform(0.2, 1.8) / self._rate)
+                connection.sleep(random.uniform(0.2, 1.8) / self._rate)
                 if not self._pause.is_set():
                     self._publish(channel)
         finally:

@@ -4,6 +4,8 @@
 import re
 import time
 
+import pytest
+
 from broker import Cluster
 from faults import QUICK, Load, deciding, wait_dead, wait_handled
 from harness import Rabbit, configuration, wait_until
@@ -29,36 +31,51 @@ def kill_leader(cluster, queue, daemon, ledger):
     return leader, doubtful
 
 
-def test_row_03_cluster_node_killed(daemon, ledger, settle_accounts):
+@pytest.fixture(scope="module", name="_cluster")
+def _made():
+    with Cluster(advanced=ADVANCED) as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="cluster")
+def _whole(_cluster):
+    """All three nodes run, but the queues' members may need some time more."""
+    for node in _cluster.nodes:
+        if not node.running:
+            node.start()
+    wait_until(lambda: len(_cluster.members()) == 3, what="three nodes")
+    return _cluster
+
+
+def test_row_03_cluster_node_killed(cluster, daemon, ledger, settle_accounts):
     """kill -9 of the leader of a quorum queue, twice: the daemon goes on with the next URL, retries and dead letters too."""
     plans = ["75/1", "65", "1/1", "KILL/1"]
-    with Cluster(advanced=ADVANCED) as cluster:
-        client = Rabbit(cluster.nodes[0]).connect()
-        dead, queue = client.declare("dead", "quorum"), client.declare("work", "quorum")
-        # A queue is led by the node that it is declared at, which is the one that the daemon uses first.
-        assert cluster.replicas(queue)[0] is cluster.nodes[0]
-        mature = time.monotonic() + 8  # see `mature` in test_faults_broker.py
-        with Load(cluster.nodes, queue, rate=60, plan=lambda rng: rng.choice(plans) if rng.random() < 0.5 else None) as load:
-            d = daemon(configuration(broker={"urls": [n.url for n in cluster.nodes], **QUICK}, queues=[
-                deciding(queue, ledger, dead, declare={"durable": True, "type": "quorum"})]))
-            load.wait(60)
-            time.sleep(max(0, mature - time.monotonic()))
-            first, doubtful = kill_leader(cluster, queue, d, ledger)
-            load.wait(60)
-            first.start()
-            # RabbitMQ's members need some time to be three again.
-            wait_until(lambda: cluster.replicas(queue)[1] == cluster.replicas(dead)[1] == 3, what="three members", interval=0.5)
-            load.wait(30)
-            second, more = kill_leader(cluster, queue, d, ledger)
-            load.wait(60)
-        alive = next(n for n in cluster.nodes if n.running)
-        assert second is not first
-        rejected = load.planned("65")
-        wait_handled(load, ledger, rejected)
-        client = Rabbit(alive).connect()
-        wait_dead(client, dead, len(rejected))
-        d.stop()
-        account = settle_accounts(load, ledger, alive, dead, delays=True, allowed=doubtful + more + 2 * 4,
-                                  because="what was in hand, and what was acknowledged in the second before")
-        assert rejected <= set(account.dead) and not set(account.dead) & set(account.done)
-        assert len(load.planned("75/1") | load.planned("KILL/1")) > 5, "there were retries"
+    client = Rabbit(cluster.nodes[0]).connect()
+    dead, queue = client.declare("dead", "quorum"), client.declare("work", "quorum")
+    # A queue is led by the node that it is declared at, which is the one that the daemon uses first.
+    assert cluster.replicas(queue)[0] is cluster.nodes[0]
+    mature = time.monotonic() + 8  # see `mature` in test_faults_broker.py
+    with Load(cluster.nodes, queue, rate=60, plan=lambda rng: rng.choice(plans) if rng.random() < 0.5 else None) as load:
+        d = daemon(configuration(broker={"urls": [n.url for n in cluster.nodes], **QUICK}, queues=[
+            deciding(queue, ledger, dead, declare={"durable": True, "type": "quorum"})]))
+        load.wait(60)
+        time.sleep(max(0, mature - time.monotonic()))
+        first, doubtful = kill_leader(cluster, queue, d, ledger)
+        load.wait(60)
+        first.start()
+        # RabbitMQ's members need some time to be three again.
+        wait_until(lambda: cluster.replicas(queue)[1] == cluster.replicas(dead)[1] == 3, what="three members", interval=0.5)
+        load.wait(30)
+        second, more = kill_leader(cluster, queue, d, ledger)
+        load.wait(60)
+    alive = next(n for n in cluster.nodes if n.running)
+    assert second is not first
+    rejected = load.planned("65")
+    wait_handled(load, ledger, rejected)
+    client = Rabbit(alive).connect()
+    wait_dead(client, dead, len(rejected))
+    d.stop()
+    account = settle_accounts(load, ledger, alive, dead, delays=True, allowed=doubtful + more + 2 * 4,
+                              because="what was in hand, and what was acknowledged in the second before")
+    assert rejected <= set(account.dead) and not set(account.dead) & set(account.done)
+    assert len(load.planned("75/1") | load.planned("KILL/1")) > 5, "there were retries"
