@@ -175,9 +175,11 @@ static void publishing_postpone(void *self, uint64_t usec) {
 static void publishing_blocked(void *self, bool blocked, uint64_t now) {
 	struct publishing *s = self;
 
-	if (s->blocked && !blocked)
+	if (s->blocked && !blocked) {
 		s->stood_usec += now - s->blocked_usec;
-	else if (!s->blocked && blocked)
+		declarer_renew(&s->declarer);
+	}
+	if (!s->blocked && blocked)
 		s->blocked_usec = now;
 	s->blocked = blocked;
 }

@@ -669,6 +669,21 @@ START_TEST(delay_queue_is_declared_once) {
 }
 END_TEST
 
+/* What was in the socket when the alarm began is taken when it is over, and by then the queue may be about to expire. */
+START_TEST(delay_queues_are_declared_again_after_an_alarm) {
+	start(fake.port, 5 * USEC_PER_SEC);
+	post(make_delayed(0, "work.retry.10000"));
+	post(make_delayed(1, "work.retry.20000"));
+	ck_until(seen.done == 2);
+	ck_assert_uint_eq(atomic_load(&fake.declares), 2);
+	fake_block(&fake, true);
+	ck_until(seen.blocked == 1);
+	fake_block(&fake, false);
+	ck_until(atomic_load(&fake.declares) == 4);
+	ck_assert_uint_eq(seen.unblocked, 1);
+}
+END_TEST
+
 START_TEST(delay_queue_that_was_returned_is_declared_again) {
 	start(fake.port, 10 * USEC_PER_SEC);
 	post(make_delayed(0, "work.retry.10000"));
@@ -935,6 +950,7 @@ static void add_cases(Suite *suite) {
 	tcase_add_test(with, lost_connection_unconfirms_what_was_sent);
 	tcase_add_test(with, what_cannot_be_sent_fails_and_hurts_nothing);
 	tcase_add_test(with, delay_queue_is_declared_once);
+	tcase_add_test(with, delay_queues_are_declared_again_after_an_alarm);
 	tcase_add_test(with, delay_queue_that_was_returned_is_declared_again);
 	tcase_add_test(with, refused_declaration_fails_those_that_need_it);
 	tcase_add_test(with, silence_about_a_declaration_is_noticed);
