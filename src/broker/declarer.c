@@ -168,6 +168,12 @@ void declarer_forget(struct declarer *d, const char *name) {
 		remove_queue(d, q);
 }
 
+void declarer_renew(struct declarer *d) {
+	LIST_FOREACH(q, &d->queues, struct delay_queue, node)
+		if (q->state == DELAY_QUEUE_KNOWN)
+			q->state = DELAY_QUEUE_WANTED;
+}
+
 /* What is being declared is not to be had for now. */
 static void refuse(struct declarer *d, const char *reason, uint64_t now) {
 	struct delay_queue *q = d->current;

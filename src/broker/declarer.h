@@ -45,6 +45,10 @@ void declarer_down(struct declarer *d);
  * has just refused it, *ret_reason, borrowed until the next call of anything here, says why; -ENOMEM. */
 int declarer_require(struct declarer *d, const struct job *j, uint64_t now_usec, const char **ret_reason);
 
+/* Every queue that is known is declared again: what was sent a long time ago may be taken by the broker only now, and a queue that
+ * expires must not do so with that in it. */
+void declarer_renew(struct declarer *d);
+
 /* The queue of this name is gone. */
 void declarer_forget(struct declarer *d, const char *name);
 

@@ -80,9 +80,10 @@ DEFINE_CLEANUP(struct publisher *, publisher_free);
 int publisher_add_lane(struct publisher *p, uint32_t *ret);
 
 /* Begins to publish. While there is no connection it waits for one, for confirm_timeout (or longer by what is left of an
- * attempt to connect, which is not interrupted for it); while the connection is blocked it waits for as long as that takes; once sent it waits for its confirm for confirm_timeout (not counting time that is
- * blocked). 0: the publisher's, `done` will tell. -ENOTCONN: after publisher_stop; -ENOBUFS: the thread is stuck and its
- * mailbox full; on failure the publication remains the caller's, and `done` is not called. */
+ * attempt to connect, which is not interrupted for it); while the connection is blocked it waits for as long as that takes;
+ * once sent it waits for its confirm for confirm_timeout (not counting time that is blocked). 0: the publisher's, `done`
+ * will tell. -ENOTCONN: after publisher_stop; -ENOBUFS: the thread is stuck and its mailbox full; on failure the
+ * publication remains the caller's, and `done` is not called. */
 int publisher_publish(struct publisher *p, struct publication *pub);
 
 /* Takes nothing more: what has not been sent fails at once, what was sent is waited for until timeout_usec at the latest,

@@ -291,6 +291,7 @@ static void wait_before_retry(struct thread *t) {
 /* Hands over what is left. Nobody waits for it once stop_now is set. */
 static void finish(struct thread *t) {
 	link_busy_connected(t->link, 0);
+	/* What was being sent when the connection ended waits again, for nothing. */
 	stop(t);
 	for (;;) {
 		/* What was posted after the stop, or while the connection was closing, goes back. */

@@ -60,16 +60,31 @@ static void confirmed(struct queue *q, struct delivery *d) {
 	queue_work_settle(q, d, VERDICT_ACK);
 }
 
+/* The publisher could not be stopped in order, and the message is still with its thread: nothing can be settled with it. */
+static void abandoned(struct queue *q, struct delivery *d) {
+	log_warning("queue=%s a message with a copy under way cannot be settled: its publishing connection does not answer; the broker "
+		    "delivers the message again",
+		    q->config->name);
+	if (d->lost)
+		q->n_lost--;
+	else
+		q->counters.lost++;
+	queue_work_move(q, d, DELIVERY_DONE);
+	delivery_free(d);
+}
+
 static void on_done(struct publication *p, void *userdata) {
-	CLEANUP(publication_free) struct publication *done = p;
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
 
 	d->message = TAKE(p->message);
-	if (p->result == PUBLISH_CONFIRMED)
+	if (!d->message && !d->heir)
+		abandoned(q, d);
+	else if (p->result == PUBLISH_CONFIRMED)
 		confirmed(q, d);
 	else
 		failed(q, d, p->result, p->reason);
+	publication_free(p);
 	queue_check_stopped(q);
 	queue_changed(q);
 }

@@ -47,6 +47,7 @@ struct fake_broker {
 	atomic_bool hold_declares;   /* queue.declare is not answered */
 	atomic_bool hold_confirms;   /* nothing that is published is confirmed, but by the test */
 	atomic_bool deaf;            /* does not read */
+	atomic_bool slow;            /* takes its time to read */
 	/* What it saw. */
 	atomic_uint connections;
 	atomic_uint delivered; /* what `deliveries` asked for */
@@ -425,6 +426,8 @@ static inline void fake_serve(struct fake_broker *f, int fd) {
 
 		while (atomic_load(&f->deaf))
 			usleep(1000);
+		if (atomic_load(&f->slow))
+			usleep(100);
 		if (len + 1 > sizeof(payload) || !fake_read(fd, payload, len + 1))
 			return;
 		if (head[0] != 1) {
