@@ -72,7 +72,8 @@ class Broker:
 
     def __init__(self, config="", parent=None, peer=None, advanced="[]"):
         """config: further lines for its rabbitmq.conf; advanced: its advanced.config. parent: the folder to make its folder in.
-        peer: a node that it shall be able to talk to: shares that one's epmd, which has to run when this one starts, and its cookie."""
+        peer: a node that it shall be able to talk to: shares that one's epmd, which has to run when this one starts, and its
+        cookie."""
         self.folder = tempfile.mkdtemp(prefix="broker-", dir=parent)
         self.port, self.dist_port, self.epmd_port = free_ports(3)
         self.cookie = f"{random.SystemRandom().getrandbits(100)}"

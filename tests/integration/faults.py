@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the fault tests stand on: a publisher that runs beside the fault, and the account of where each of its messages is in the
-end."""
+"""What the fault tests stand on: a publisher that runs beside the fault, and the account of where each of its messages is
+in the end."""
 
 import collections
 import contextlib
@@ -28,7 +28,8 @@ def working(queue, ledger, seconds=0.02, **keys):
 
 
 def deciding(queue, ledger, dead, seconds=0.02, **keys):
-    """The same with every outcome: 1 requeue, 75 retry, 65 reject into the queue `dead`; a signal is a retry, a timeout is a requeue."""
+    """The same with every outcome: 1 requeue, 75 retry, 65 reject into the queue `dead`; a signal is a retry, a timeout a
+    requeue."""
     return {**working(queue, ledger, seconds),
             "handler": {**handler("work", ledger, seconds), "timeout": "1500ms", "kill_grace": "300ms"},
             "outcomes": {"requeue": [1], "retry": [75], "reject": [65], "otherwise": "requeue", "on_signal": "retry",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Faults of every kind, one after the other in an order that a seed gives, while messages are published and handled; at the end
-every message is accounted for. AMQP_EXECD_SEED repeats an order (not the timing), AMQP_EXECD_CHAOS_SECONDS says for how long."""
+every message is accounted for. AMQP_EXECD_SEED repeats an order (not the timing), AMQP_EXECD_CHAOS_SECONDS says for how
+long."""
 
 import collections
 import os
@@ -20,8 +21,8 @@ IN_HAND = 8  # two queues, four each
 REJECTED = "65"
 PLANS = ["75/1", "75/2", "1/1", "1/2", "KILL/1", "SEGV/1", "TERM/1", "hang/1", REJECTED, "64/1"]
 
-# Delay queues that hand messages on at least once: a classic one may lose some when its broker is killed. And one delay only, so
-# that no new queue is declared shortly before its broker is killed (see `mature` in test_faults_broker.py).
+# Delay queues that hand messages on at least once: a classic one may lose some when its broker is killed. And one delay only,
+# so that no new queue is declared shortly before its broker is killed (see `mature` in test_faults_broker.py).
 RETRY = {"delay": "300ms", "multiplier": 1.0, "max_delay": "300ms", "max_attempts": 20, "queue_type": "quorum"}
 
 

@@ -24,8 +24,8 @@ def kill_leader(cluster, queue, daemon, ledger):
     leader.kill()
     killed = time.monotonic()
     doubtful = len(ledger.of("done")) - before
-    wait_until(lambda: len(re.findall(r" connected$", daemon.log, re.M)) > connected or f"port={leader.port} " not in daemon.log,
-               what="another node")
+    wait_until(lambda: len(re.findall(r" connected$", daemon.log, re.M)) > connected
+               or f"port={leader.port} " not in daemon.log, what="another node")
     took = time.monotonic() - killed
     assert took < 5, f"the next URL after {took:.1f} s"
     return leader, doubtful

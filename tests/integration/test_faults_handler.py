@@ -65,8 +65,8 @@ def test_row_16_copy_unroutable(broker, rabbit, daemon, ledger, name, settle_acc
 def test_row_17_exit_statuses(broker, rabbit, daemon, ledger, name, settle_accounts):
     """Each status has its decision, once: nothing is acknowledged, retried or rejected but by the table."""
     queue, dead = rabbit.declare(name(), "quorum"), rabbit.declare(name("dead"))
-    table = {None: ["ack"], "ok3": ["ack"], "1/1": ["requeue", "ack"], "75/2": ["retry", "retry", "ack"], "72/1": ["retry", "ack"],
-             "65": ["reject"], "70/1": ["retry", "ack"], "99": ["reject"]}
+    table = {None: ["ack"], "ok3": ["ack"], "1/1": ["requeue", "ack"], "75/2": ["retry", "retry", "ack"],
+             "72/1": ["retry", "ack"], "65": ["reject"], "70/1": ["retry", "ack"], "99": ["reject"]}
     plans = itertools.cycle(table)
     with Load(broker, queue, plan=lambda rng: next(plans), most=120) as load:
         d = daemon(configuration(broker={"url": broker.url}, queues=[deciding(queue, ledger, dead, outcomes={
@@ -109,8 +109,9 @@ def test_row_35_poison(broker, rabbit, daemon, ledger, name, settle_accounts):
     queues = [rabbit.declare(name("classic")), rabbit.declare(name("quorum"), "quorum")]
     dead = rabbit.declare(name("dead"))
     with Load(broker, queues, plan=lambda rng: "66" if rng.random() < 0.15 else None, most=120) as load:
-        d = daemon(configuration(broker={"url": broker.url}, queues=[deciding(q, ledger, dead, outcomes={"otherwise": "retry"}, retry={
-            "delay": "200ms", "multiplier": 2.0, "max_attempts": 4}) for q in queues]))
+        d = daemon(configuration(broker={"url": broker.url}, queues=[deciding(
+            q, ledger, dead, outcomes={"otherwise": "retry"},
+            retry={"delay": "200ms", "multiplier": 2.0, "max_attempts": 4}) for q in queues]))
         load.wait_all()
     poison = load.planned("66")
     wait_handled(load, ledger, poison, timeout=10)
