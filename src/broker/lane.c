@@ -42,7 +42,7 @@ static bool step_is_legal(enum lane_state from, enum lane_state to) {
 	case LANE_READY:
 		return from == LANE_CONFIRM;
 	case LANE_CLOSING:
-		return from == LANE_OPENING || from == LANE_CONFIRM;
+		return from == LANE_OPENING || from == LANE_CONFIRM || from == LANE_READY;
 	}
 	return false;
 }
@@ -125,6 +125,7 @@ static void forget_channel(struct lane *l) {
 	l->tag = 0;
 	l->given_up = 0;
 	l->held = false;
+	l->refused = false;
 	l->returned.state = RETURNED_NONE;
 }
 
@@ -192,11 +193,13 @@ static int handle_answer(struct lane *l, uint64_t tag, bool multiple, bool taken
 			break;
 		if (!multiple && j->tag != tag)
 			continue;
-		if (taken)
+		if (taken) {
 			finish(l, j, PUBLISH_CONFIRMED, "%s", "");
-		else
-			finish(l, j, PUBLISH_REFUSED,
-			       "the broker refused it (basic.nack): a queue is full, or the broker failed internally");
+			continue;
+		}
+		finish(l, j, PUBLISH_REFUSED,
+		       "the broker refused it (basic.nack): a queue is full, or the broker failed internally");
+		l->refused = true;
 	}
 	backoff_reset(&l->backoff);
 	return 0;
@@ -429,7 +432,7 @@ static int go_on(struct lane *l, uint64_t now) {
 static int send_jobs(struct lane *l, uint64_t now) {
 	l->wants_write = false;
 	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
-		struct job *j = l->sending ? NULL : next_job(l, now);
+		struct job *j = l->sending || l->refused ? NULL : next_job(l, now);
 		int r;
 
 		if (!j && !l->sending)
@@ -461,11 +464,21 @@ static int open_channel(struct lane *l, uint64_t now) {
 	return r;
 }
 
+/* RabbitMQ (3.10) refuses everything on a channel that has begun to publish to a quorum queue while its leader was dead and no
+ * other was elected, for as long as the channel lives. */
+static int renew_channel(struct lane *l, uint64_t now) {
+	forget_channel(l);
+	lane_set_state(l, LANE_CLOSING, now);
+	return request_channel_close(l->connection, (uint16_t)l->number);
+}
+
 int lane_work(struct lane *l, uint64_t now) {
 	int r = lane_expire(l, now);
 
 	if (r < 0)
 		return r;
+	if (l->state == LANE_READY && l->refused && lane_is_quiet(l))
+		return renew_channel(l, now);
 	if (l->state == LANE_CLOSED && !list_is_empty(&l->waiting) && now >= l->retry_usec)
 		return open_channel(l, now);
 	return l->state == LANE_READY && !l->held ? send_jobs(l, now) : 0;

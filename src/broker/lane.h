@@ -52,6 +52,7 @@ struct lane {
 	uint64_t tag;	     /* of the last job that was sent completely, on this opening of the channel */
 	unsigned given_up;   /* jobs of this opening whose confirm did not come in time */
 	bool held;	     /* channel.flow: nothing may be sent */
+	bool refused;	     /* something was, on this opening: nothing more is begun, and a new channel is opened when it is quiet */
 	bool wants_write;    /* there is something to be sent, and no room in the socket */
 	uint64_t deadline_usec; /* of the awaited answer; USEC_INFINITY if none */
 	uint64_t retry_usec;	/* CLOSED: not before */

@@ -79,3 +79,27 @@ def test_row_03_cluster_node_killed(cluster, daemon, ledger, settle_accounts):
                               because="what was in hand, and what was acknowledged in the second before")
     assert rejected <= set(account.dead) and not set(account.dead) & set(account.done)
     assert len(load.planned("75/1") | load.planned("KILL/1")) > 5, "there were retries"
+
+
+def test_copies_refused_until_a_leader_is_elected(cluster, daemon, ledger, settle_accounts):
+    """The dead letters' queue has lost its leader, and two nodes of three are not there to elect another. RabbitMQ goes on refusing what
+    comes on a channel that has begun to publish then, also when there is a leader again: the daemon takes another channel."""
+    *others, here = cluster.nodes
+    client = Rabbit(others[0]).connect()
+    dead = client.declare("letters", "quorum")
+    queue = Rabbit(here).connect().declare("light")
+    wait_until(lambda: cluster.replicas(dead) == (others[0], 3), what="three members")
+    mature = time.monotonic() + 8
+    d = daemon(configuration(broker={"url": here.url, **QUICK, "heartbeat": 5}, queues=[
+        deciding(queue, ledger, dead, prefetch=20)]))
+    time.sleep(max(0, mature - time.monotonic()))
+    for node in others:
+        node.kill()
+    with Load(here, queue, plan=lambda rng: "65", most=5) as load:
+        load.wait_all()
+    d.wait_log("refused")
+    others[1].start()
+    wait_until(lambda: cluster.replicas(dead)[0], what="a leader")
+    wait_dead(Rabbit(here).connect(), dead, 5, 30)
+    d.stop()
+    settle_accounts(load, ledger, here, dead)
