@@ -309,6 +309,31 @@ START_TEST(confirms_come_in_any_order_and_several_at_once) {
 }
 END_TEST
 
+START_TEST(channel_that_refused_something_is_given_up_when_it_is_quiet) {
+	atomic_store(&fake.hold_confirms, true);
+	start(fake.port, 10 * USEC_PER_SEC);
+	publish(0, 0, "a");
+	publish(0, 1, "b");
+	ck_until(atomic_load(&fake.published) == 2);
+	fake_nack(&fake, LANE0, 1, false);
+	ck_until(seen.done == 1);
+	ck_result(0, PUBLISH_REFUSED);
+	/* The other one is still to be answered there; the next waits. */
+	publish(0, 2, "c");
+	turn_for(200 * USEC_PER_MSEC);
+	ck_assert_uint_eq(atomic_load(&fake.published), 2);
+	ck_assert_uint_eq(atomic_load(&fake.opens), 1);
+	fake_ack(&fake, LANE0, 2, false);
+	ck_until(atomic_load(&fake.published) == 3);
+	ck_assert_uint_eq(atomic_load(&fake.opens), 2);
+	fake_ack(&fake, LANE0, 1, false);
+	ck_until(seen.done == 3);
+	ck_result(1, PUBLISH_CONFIRMED);
+	ck_result(2, PUBLISH_CONFIRMED);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 0);
+}
+END_TEST
+
 START_TEST(confirm_of_what_was_never_published_ends_the_connection) {
 	atomic_store(&fake.hold_confirms, true);
 	start(fake.port, 10 * USEC_PER_SEC);
@@ -935,6 +960,7 @@ static void add_cases(Suite *suite) {
 	tcase_add_test(with, bodies_arrive_whole);
 	tcase_add_test(with, large_message_does_not_hold_up_another_lane);
 	tcase_add_test(with, confirms_come_in_any_order_and_several_at_once);
+	tcase_add_test(with, channel_that_refused_something_is_given_up_when_it_is_quiet);
 	tcase_add_test(with, confirm_of_what_was_never_published_ends_the_connection);
 	tcase_add_test(with, returned_message_is_not_confirmed_by_its_ack);
 	tcase_add_test(with, whatever_may_have_been_returned_is_returned);
