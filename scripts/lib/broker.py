@@ -25,8 +25,22 @@ BIN = "/usr/lib/rabbitmq/bin"
 RESERVED = {4369, 5671, 5672, 15672, 25672, *range(35672, 35683)}
 HOST = "127.0.0.1"
 
+_claims = []
 
-def free_ports(n):
+
+def _claim(port):
+    """What keeps another process of ours from taking the port before whoever it is for listens on it: a name that only one can
+    have, for as long as this process lives. OSError: somebody else has it."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        s.bind(f"\0amqp-execd-port-{port}")
+    except OSError:
+        s.close()
+        raise
+    return s
+
+
+def free_ports(n, claim=True):
     """n different ports that nobody uses. From below the range of ephemeral ports: a client that keeps connecting to a
     closed port of that range (the node is down) can be given this very port as its own, and connects to itself."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
@@ -40,6 +54,8 @@ def free_ports(n):
         with socket.socket() as s:
             try:
                 s.bind((HOST, port))
+                if claim:
+                    _claims.append(_claim(port))
             except OSError:
                 continue
         found.append(port)
@@ -213,7 +229,7 @@ vm_memory_high_watermark.relative = 0.6
 
     def ctl(self, *arguments, timeout=60):
         """rabbitmqctl for this node; returns what it prints."""
-        port = str(free_ports(1)[0])  # its own default range may be in use by another node's
+        port = str(free_ports(1, claim=False)[0])  # its own default range may be in use by another node's
         environment = dict(self.environment, RABBITMQ_CTL_DIST_PORT_MIN=port, RABBITMQ_CTL_DIST_PORT_MAX=port)
         done = subprocess.run([f"{BIN}/rabbitmqctl", "-q", "-n", self.node, *arguments], env=environment, cwd=self.folder,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
