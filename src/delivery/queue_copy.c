@@ -66,6 +66,9 @@ static void on_done(struct publication *p, void *userdata) {
 	struct queue *q = d->queue;
 
 	d->message = TAKE(p->message);
+	/* A thread that is stuck keeps it: nothing is left that could be settled. */
+	if (!d->message)
+		queue_lost_mark(q, d);
 	if (p->result == PUBLISH_CONFIRMED)
 		confirmed(q, d);
 	else
@@ -97,7 +100,8 @@ static int prepare(struct queue *q, struct delivery *d) {
 	host[sizeof(host) - 1] = '\0';
 	why.host = host;
 	/* Before it changes, and before it is away: it may be lost meanwhile. */
-	d->has_fingerprint = results_identify(&q->results, d->message, &d->fingerprint);
+	if (!d->has_fingerprint)
+		d->has_fingerprint = results_identify(&q->results, d->message, &d->fingerprint);
 	return copy_prepare(d->message, &why);
 }
 
