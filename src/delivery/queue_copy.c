@@ -73,6 +73,7 @@ static void on_done(struct publication *p, void *userdata) {
 		confirmed(q, d);
 	else
 		failed(q, d, p->result, p->reason);
+	queue_work_start(q);
 	queue_check_stopped(q);
 	queue_changed(q);
 }
