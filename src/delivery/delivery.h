@@ -24,7 +24,8 @@ enum delivery_state {
 struct delivery {
 	struct list node;
 	struct queue *queue;	 /* borrowed: the owner */
-	struct message *message; /* owned until it is handed back to the broker room; PUBLISHING: the publication's */
+	struct message *message; /* owned until it is handed back to the broker room; PUBLISHING: the publication's,
+				    and NULL after that if a stuck thread keeps it */
 	struct run *run;	 /* owned; while RUNNING */
 	enum delivery_state state;
 	uint64_t epoch;	   /* of the message */
@@ -41,6 +42,7 @@ struct delivery {
 	enum outcome outcome;	/* RETRY or REJECT */
 	uint64_t delay_usec;	/* RETRY: in the delay queue */
 	char *copy;		/* owned; where the copy goes, for the log; NULL if there was no memory */
+	/* In any state, once it was asked for: */
 	bool has_fingerprint;
 	struct fingerprint fingerprint; /* of the message as it was delivered */
 };

@@ -64,31 +64,20 @@ static void confirmed(struct queue *q, struct delivery *d) {
 	queue_work_settle(q, d, VERDICT_ACK);
 }
 
-/* The publisher could not be stopped in order, and the message is still with its thread: nothing can be settled with it. */
-static void abandoned(struct queue *q, struct delivery *d) {
-	log_warning("queue=%s a message with a copy under way cannot be settled: its publishing connection does not answer; the broker "
-		    "delivers the message again",
-		    q->config->name);
-	if (d->lost)
-		q->n_lost--;
-	else
-		q->counters.lost++;
-	queue_work_move(q, d, DELIVERY_DONE);
-	delivery_free(d);
-}
-
 static void on_done(struct publication *p, void *userdata) {
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
 
 	d->message = TAKE(p->message);
-	if (!d->message && !d->heir)
-		abandoned(q, d);
-	else if (p->result == PUBLISH_CONFIRMED)
+	/* A thread that is stuck keeps it: nothing is left that could be settled. */
+	if (!d->message)
+		queue_lost_mark(q, d);
+	if (p->result == PUBLISH_CONFIRMED)
 		confirmed(q, d);
 	else
 		failed(q, d, p->result, p->reason);
 	publication_free(p);
+	queue_work_start(q);
 	queue_check_stopped(q);
 	queue_changed(q);
 }
@@ -116,7 +105,8 @@ static int prepare(struct queue *q, struct delivery *d) {
 	host[sizeof(host) - 1] = '\0';
 	why.host = host;
 	/* Before it changes, and before it is away: it may be lost meanwhile. */
-	d->has_fingerprint = results_identify(&q->results, d->message, &d->fingerprint);
+	if (!d->has_fingerprint)
+		d->has_fingerprint = results_identify(&q->results, d->message, &d->fingerprint);
 	return copy_prepare(d->message, &why);
 }
 

@@ -25,6 +25,14 @@ static unsigned forget_epoch(struct queue *q, enum delivery_state state, uint64_
 	return n;
 }
 
+void queue_lost_mark(struct queue *q, struct delivery *d) {
+	if (d->lost)
+		return;
+	d->lost = true;
+	q->n_lost++;
+	q->counters.lost++;
+}
+
 /* The deliveries of this epoch that go on: their handler runs, or their copy is under way. */
 static unsigned mark_epoch(struct queue *q, enum delivery_state state, uint64_t epoch) {
 	unsigned n = 0;
@@ -32,11 +40,9 @@ static unsigned mark_epoch(struct queue *q, enum delivery_state state, uint64_t 
 	LIST_FOREACH(d, &q->deliveries[state], struct delivery, node) {
 		if (d->epoch != epoch || d->lost)
 			continue;
-		d->lost = true;
+		queue_lost_mark(q, d);
 		n++;
 	}
-	q->n_lost += n;
-	q->counters.lost += n;
 	return n;
 }
 
@@ -73,12 +79,20 @@ void queue_lost_on_unsettled(struct message *m, void *userdata) {
 
 /* --- results that outlive their channel ---------------------------------------------------------------------------- */
 
-static bool identify(struct queue *q, const struct delivery *d, struct fingerprint *ret) {
-	if (d->has_fingerprint) {
+/* Once for each delivery: the body may be large. */
+static bool identify(struct queue *q, struct delivery *d, struct fingerprint *ret) {
+	if (!d->has_fingerprint)
+		d->has_fingerprint = d->message && results_identify(&q->results, d->message, &d->fingerprint);
+	if (d->has_fingerprint)
 		*ret = d->fingerprint;
-		return true;
-	}
-	return d->message && results_identify(&q->results, d->message, ret);
+	return d->has_fingerprint;
+}
+
+/* Whether it is worth comparing fingerprints. */
+static bool resembles(const struct message *a, const struct message *b) {
+	const struct text *id = &a->properties.message_id, *other = &b->properties.message_id;
+
+	return a->body_size == b->body_size && id->len == other->len && id->len > 0 && memcmp(id->data, other->data, id->len) == 0;
 }
 
 /* What becomes of a delivery whose elder was handled already, or whose elder's copy was confirmed. */
@@ -138,7 +152,12 @@ void queue_lost_end(struct queue *q, struct delivery *d, bool handled) {
 		in.reason = "the connection or channel was lost meanwhile; if the broker delivers the message again it is acknowledged "
 			    "without another run";
 	}
-	report_message(&in);
+	if (d->message)
+		report_message(&in);
+	else
+		log_warning("queue=%s the thread of the publishing connection is stuck, and keeps a message whose copy goes to %s; "
+			    "the broker delivers the message again",
+			    q->config->name, d->copy ? d->copy : "?");
 	queue_work_move(q, d, DELIVERY_DONE);
 	delivery_free(d);
 }
@@ -147,11 +166,10 @@ void queue_lost_end(struct queue *q, struct delivery *d, bool handled) {
 static struct delivery *find_elder(struct queue *q, enum delivery_state state, const struct message *m,
 				   const struct fingerprint *wanted) {
 	LIST_FOREACH(d, &q->deliveries[state], struct delivery, node) {
-		const struct text *id = d->message ? &d->message->properties.message_id : NULL;
 		struct fingerprint f;
 
 		/* The cheap comparisons first. */
-		if (!d->lost || d->heir || (id && (id->len != m->properties.message_id.len || d->message->body_size != m->body_size)))
+		if (!d->lost || d->heir || (d->message && !resembles(d->message, m)))
 			continue;
 		if (identify(q, d, &f) && memcmp(&f, wanted, sizeof(f)) == 0)
 			return d;
@@ -165,7 +183,7 @@ bool queue_lost_claim(struct queue *q, struct delivery *d) {
 
 	if (!d->message->redelivered || (q->results.n_kept == 0 && q->n_lost == 0))
 		return false;
-	if (!results_identify(&q->results, d->message, &f))
+	if (!identify(q, d, &f))
 		return false;
 	elder = find_elder(q, DELIVERY_RUNNING, d->message, &f);
 	if (!elder)

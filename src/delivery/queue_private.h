@@ -131,6 +131,9 @@ void queue_copy_dead_letter(struct queue *q, struct delivery *d);
 
 /* --- queue_lost.c ------------------------------------------------------------------------------------------------ */
 
+/* The delivery, RUNNING or PUBLISHING, can be settled no more. Harmless if that is known. */
+void queue_lost_mark(struct queue *q, struct delivery *d);
+
 /* The handler of a message that can be settled no more has ended, or its copy was confirmed: passes the result on to its heir, or
  * keeps it, or only tells it. `handled`: nothing is left to be done for the message. Frees d. */
 void queue_lost_end(struct queue *q, struct delivery *d, bool handled);

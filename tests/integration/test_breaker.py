@@ -88,3 +88,26 @@ def test_an_auto_delete_queue_keeps_its_messages(broker, rabbit, daemon, ledger,
     d.wait_settled(8, queue, "ack")
     d.stop()
     assert set(ledger.counts()) == set(ids)
+
+
+def test_probes_stop_while_their_copies_wait(fragile, fragile_rabbit, daemon, ledger, name):
+    """Each probe has a consumer, and a window of prefetch, of its own: while the broker blocks publishing, the messages in hand must not
+    become more with each cooldown."""
+    queue, dead = fragile_rabbit.declare(name()), fragile_rabbit.declare(name("dead"))
+    fragile_rabbit.publish_many(queue, ["exit 1"] * 20)
+    fragile.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        d = daemon(configuration(broker={"url": fragile.url}, queues=[{
+            "name": queue, "handler": handler("obey", ledger), "concurrency": 2, "prefetch": 2, "outcomes": {"otherwise": "reject"},
+            "breaker": {"failures": 1, "cooldown": "50ms"}, "dead_letter": {"routing_key": dead}}]))
+        d.wait_log("has blocked publishing")
+        ledger.wait(2, "start")
+        # Those that were running when the second copy began to wait.
+        stays(lambda: len(ledger.of("start")) <= 5, 3, "probes go on though no copy can be published")
+    finally:
+        fragile.ctl("set_vm_memory_high_watermark", "0.6")
+    d.wait_settled(20, queue, "reject")
+    d.stop()
+    fragile_rabbit.connect()
+    assert fragile_rabbit.depth(dead) == 20 and fragile_rabbit.depth(queue) == 0
+    assert set(ledger.counts("start").values()) == {1}

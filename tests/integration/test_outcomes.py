@@ -3,8 +3,10 @@
 
 import datetime
 import json
+import os
 import re
 import socket
+import subprocess
 import time
 
 import pika
@@ -291,6 +293,63 @@ def test_stop_while_a_copy_cannot_be_published(broker, rabbit, daemon, ledger, n
     d.stop()
     assert time.monotonic() - begun < 15
     rabbit.wait_depth(queue, 4)
+
+
+@pytest.mark.parametrize("outcome", ["retry", "reject"])
+def test_a_stop_waits_for_copies(broker, rabbit, daemon, ledger, name, outcome):
+    """The first copy of a queue, of a handler that ends while the daemon stops: its channel and its delay queue are not there yet."""
+    queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
+    delayed = delay_queue(queue, 600_000)
+    rabbit.queues.append(delayed)
+    rabbit.publish(queue, "sleep 2; exit 75", message_id="m")
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{
+        "name": queue, "handler": handler("obey", ledger), "outcomes": {"reject": [65], outcome: [75]},
+        "retry": {"delay": "10min"}, "dead_letter": {"routing_key": dead}}]))
+    ledger.wait(1, "start")
+    d.stop()
+    assert [s["decision"] for s in d.settled()] == [outcome]
+    assert rabbit.depth(queue) == 0 and rabbit.depth(delayed if outcome == "retry" else dead) == 1
+
+
+STUCK_RESOLVER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
+	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+
+	while (access(getenv("STUCK"), F_OK) == 0)
+		sleep(1);
+	return next(node, service, hints, res);
+}
+"""
+
+
+def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledger, name, tmp_path):
+    """The publishing thread hangs in name resolution with a message in its hands, and does not come back in time."""
+    queue, stuck, shim = rabbit.declare(name()), tmp_path / "stuck", tmp_path / "resolver.so"
+    (tmp_path / "resolver.c").write_text(STUCK_RESOLVER, encoding="ascii")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, tmp_path / "resolver.c", "-ldl"], check=True)
+    rabbit.publish(queue, "sleep 3; exit 65", message_id="m")
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{
+        "name": queue, "handler": handler("obey", ledger), "outcomes": {"reject": [65]}, "dead_letter": {"routing_key": "nowhere"}}]),
+        environment={"LD_PRELOAD": str(shim), "STUCK": str(stuck),
+                     "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
+    ledger.wait(1, "start")
+    stuck.touch()
+    # The publishing connection is the one that has no channel yet.
+    connections = broker.ctl("--silent", "list_connections", "pid", "channels").split("\n")
+    idle = [c.split("\t")[0] for c in connections if c.endswith("\t0")]
+    assert len(idle) == 1, connections
+    broker.ctl("close_connection", idle[0], "a test")
+    d.wait_log("publishing connection not connected")
+    d.wait_status("0 handlers running")
+    d.stop()
+    d.wait_log("the thread of the publishing connection is stuck")
+    rabbit.wait_depth(queue, 1)
 
 
 def test_names_in_the_log_are_values(broker, rabbit, daemon, ledger, name):
