@@ -43,6 +43,7 @@ static int on_status(void *userdata, char **ret) {
 		in.consuming += view.state == QUEUE_CONSUMING;
 		in.running += view.running;
 		in.held += view.held;
+		in.publishing += view.publishing;
 		in.acked += view.counters.acked;
 		in.requeued += view.counters.requeued;
 		in.retried += view.counters.retried;
@@ -157,52 +158,79 @@ static void on_queue_changed(struct queue *q, void *userdata) {
 
 static const struct queue_callbacks queue_callbacks = {.changed = on_queue_changed};
 
-static void line_set_reason(struct line *l, const char *reason) {
-	free(l->reason);
-	l->reason = reason ? strdup(reason) : NULL;
+static void replace_text(char **text, const char *by) {
+	free(*text);
+	*text = by ? strdup(by) : NULL;
 }
 
-/* The line that a connection's new state gets in the log. `what`: "" or " publishing connection". */
-static void line_log(const struct manager *m, const struct line *l, const struct config_broker *config, const char *what,
-		     const struct broker_report *report) {
+static void line_clear_reasons(struct line *l, const struct config_broker *config) {
+	for (size_t i = 0; l->reasons && i < config->n_addresses; i++)
+		replace_text(&l->reasons[i], NULL);
+	replace_text(&l->reason, NULL);
+}
+
+static void line_free(struct line *l, const struct config_broker *config) {
+	line_clear_reasons(l, config);
+	free(l->reasons);
+}
+
+/* Remembers why it is not up. True if that is news of this address. */
+static bool line_set_reason(struct line *l, const struct config_broker *config, const struct config_address *a, const char *reason) {
+	char **last;
+	bool news;
+
+	replace_text(&l->reason, reason);
+	if (!l->reasons)
+		l->reasons = calloc(config->n_addresses, sizeof(*l->reasons));
+	if (!l->reasons)
+		return true;
+	last = &l->reasons[a - config->addresses];
+	news = !*last || strcmp(*last, reason) != 0;
+	replace_text(last, reason);
+	return news;
+}
+
+/* "the next address", "again in 1.2 s" */
+static const char *format_next(uint64_t retry_usec, char *buf, size_t size) {
+	if (retry_usec == 0)
+		return "the next address";
+	snprintf(buf, size, "again in %" PRIu64 ".%" PRIu64 " s", retry_usec / USEC_PER_SEC,
+		 retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+	return buf;
+}
+
+/* Notes a connection's new state, and gives it a line in the log. `what`: "" or " publishing connection". */
+static void line_set_state(struct manager *m, struct line *l, const struct config_broker *config, const char *what,
+			   enum broker_state state, const struct broker_report *report) {
 	const struct config_address *a = report->address ? report->address : &config->addresses[0];
 	const char *reason = report->reason ? report->reason : "connection lost";
+	bool was_up = l->state == BROKER_UP;
 	char next[48];
 
-	switch (l->state) {
+	l->state = state;
+	switch (state) {
 	case BROKER_CONNECTING:
 		log_debug("broker=%s%s connecting to %s port %u", config->name, what, a->host, a->port);
 		break;
 	case BROKER_UP:
 		log_info("broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
+		line_clear_reasons(l, config);
 		break;
-	case BROKER_WAITING:
-		if (report->retry_usec == 0)
-			snprintf(next, sizeof(next), "the next address");
-		else
-			snprintf(next, sizeof(next), "again in %" PRIu64 ".%" PRIu64 " s", report->retry_usec / USEC_PER_SEC,
-				 report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+	case BROKER_WAITING: {
 		/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
+		int priority = line_set_reason(l, config, a, reason) ? LOG_WARNING : LOG_INFO;
+
 		if (m->state != MANAGER_CLOSING)
-			log_write(!l->reason || strcmp(l->reason, reason) != 0 ? LOG_WARNING : LOG_INFO, NULL, 0,
-				  "broker=%s host=%s port=%u%s not connected: %s; trying %s", config->name, a->host, a->port, what,
-				  reason, next);
+			log_write(priority, NULL, 0, "broker=%s host=%s port=%u%s %s: %s; trying %s", config->name, a->host, a->port,
+				  what, was_up ? "connection lost" : "not connected", reason,
+				  format_next(report->retry_usec, next, sizeof(next)));
 		break;
+	}
 	case BROKER_STOPPED:
 		if (report->reason)
 			log_warning("broker=%s%s stopped: %s", config->name, what, report->reason);
 		break;
 	}
-}
-
-static void line_set_state(struct manager *m, struct line *l, const struct config_broker *config, const char *what,
-			   enum broker_state state, const struct broker_report *report) {
-	l->state = state;
-	line_log(m, l, config, what, report);
-	if (state == BROKER_UP)
-		line_set_reason(l, NULL);
-	if (state == BROKER_WAITING)
-		line_set_reason(l, report->reason ? report->reason : "connection lost");
 }
 
 static void manager_broker_down(struct manager *m, struct uplink *l) {
@@ -219,8 +247,11 @@ static void on_broker_state(struct broker *b, enum broker_state state, const str
 	struct uplink *l = userdata;
 	struct manager *m = l->manager;
 
+	bool was_up = l->consuming.state == BROKER_UP;
+
 	line_set_state(m, &l->consuming, broker_config(b), "", state, report);
-	if (state == BROKER_WAITING)
+	/* An attempt has failed when all addresses have been tried. */
+	if (state == BROKER_WAITING && (was_up || report->retry_usec > 0))
 		manager_broker_down(m, l);
 	if (state == BROKER_STOPPED)
 		manager_check_closed(m);
@@ -378,8 +409,8 @@ static void manager_clear(struct manager *m) {
 		queue_free(m->queues[i]);
 	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++) {
 		broker_free(m->uplinks[i].broker);
-		free(m->uplinks[i].consuming.reason);
-		free(m->uplinks[i].publishing.reason);
+		line_free(&m->uplinks[i].consuming, &m->config->brokers[i]);
+		line_free(&m->uplinks[i].publishing, &m->config->brokers[i]);
 	}
 	free(m->queues);
 	free(m->uplinks);

@@ -26,6 +26,7 @@ enum manager_state {
 struct line {
 	enum broker_state state;
 	char *reason; /* owned; why it is not up */
+	char **reasons; /* owned, by address of the broker: why it could not be reached last, since it was up; or NULL */
 	bool overdue; /* its thread makes no progress; logged */
 };
 

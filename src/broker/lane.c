@@ -198,7 +198,7 @@ static int handle_answer(struct lane *l, uint64_t tag, bool multiple, bool taken
 			continue;
 		}
 		finish(l, j, PUBLISH_REFUSED,
-		       "the broker refused it (basic.nack): a queue is full, or the broker failed internally");
+		       "a queue is full, or the broker failed internally (basic.nack)");
 		l->refused = true;
 	}
 	backoff_reset(&l->backoff);
@@ -242,7 +242,7 @@ static void finish_returned(struct lane *l, const amqp_basic_properties_t *p) {
 			continue;
 		if (j->delay_usec)
 			declarer_forget(l->declarer, j->routing_key);
-		finish(l, j, PUBLISH_RETURNED, "no queue would get it: the broker returned it (%s)",
+		finish(l, j, PUBLISH_RETURNED, "no queue would get it (%s)",
 		       l->returned.reason);
 	}
 }

@@ -65,11 +65,15 @@ static int move_property(struct table *headers, const char *name, struct text *p
 }
 
 static int set_result(struct table *h, const struct copy_reason *why) {
-	char reason[96], number[16];
+	char reason[192], number[16];
 	const char *name;
+	size_t len;
 	int r;
 
 	copy_format_reason(why->result, reason, sizeof(reason));
+	len = strlen(reason);
+	if (why->note)
+		(void)snprintf(reason + len, sizeof(reason) - len, "; %s", why->note);
 	r = table_set_string(h, HEADER_REASON, reason, strlen(reason));
 	if (r < 0)
 		return r;
@@ -103,13 +107,12 @@ static int set_origin(struct table *h, const struct message *m, const struct cop
 int copy_prepare(struct message *m, const struct copy_reason *why) {
 	struct properties *p = &m->properties;
 	struct table *h = &p->headers;
-	unsigned attempts = why->attempt > 0 ? why->attempt : 1;
 	int r;
 
 	p->has_headers = true;
 	table_remove_if(h, is_stripped);
 	table_remove_if(h, is_outdated);
-	r = table_set_i32(h, HEADER_ATTEMPTS, attempts < INT32_MAX ? (int32_t)attempts : INT32_MAX);
+	r = table_set_i32(h, HEADER_ATTEMPTS, why->attempts < INT32_MAX ? (int32_t)why->attempts : INT32_MAX);
 	if (r == 0)
 		r = set_times(h, why);
 	if (r == 0)

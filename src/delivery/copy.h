@@ -21,7 +21,7 @@
 #define HEADER_EXCHANGE HEADER_OURS "exchange"		 /* to which it was published first */
 #define HEADER_ROUTING_KEY HEADER_OURS "routing-key"	 /* with which it was published first */
 #define HEADER_HOST HEADER_OURS "host"			 /* where its handler ran */
-#define HEADER_REASON HEADER_OURS "reason"		 /* "exit status 65", "killed by signal KILL", "timeout, ..." */
+#define HEADER_REASON HEADER_OURS "reason"		 /* "exit status 65", "killed by signal KILL", ... */
 #define HEADER_EXIT_STATUS HEADER_OURS "exit-status"	 /* integer */
 #define HEADER_SIGNAL HEADER_OURS "signal"		 /* "KILL" */
 #define HEADER_STDERR HEADER_OURS "stderr"		 /* the last lines of stderr */
@@ -32,9 +32,10 @@
 struct copy_reason {
 	const char *queue;
 	const char *host;
-	unsigned attempt;  /* 0: unknown; the header then counts from 1 */
+	unsigned attempts; /* without success so far */
 	uint64_t now_sec;  /* since 1970 */
 	const struct run_result *result;
+	const char *note; /* what led to the copy beside the result; NULL: nothing */
 	const struct tail *tail;
 };
 

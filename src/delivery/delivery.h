@@ -32,6 +32,7 @@ struct delivery {
 	unsigned attempt;  /* 0: unknown */
 	bool lost;	   /* its channel is gone: the result of its handler can settle nothing */
 	bool probe;	   /* RUNNING: the one message that a queue lets through after the breaker's cooldown */
+	bool uncounted;	   /* its probe has failed, which says nothing of the message: a retry does not count this attempt */
 	uint64_t due_usec; /* HELD: when it is requeued; monotonic */
 	struct tail tail;  /* the last lines that its handler wrote to stderr */
 	struct delivery *heir; /* borrowed; the ATTACHED delivery that gets the result of this one, which is lost; or NULL */

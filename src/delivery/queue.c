@@ -94,10 +94,11 @@ static void queue_cancel(struct queue *q) {
 /* --- a handler that cannot be executed ------------------------------------------------------------------------ */
 
 static void queue_pause_until_probe(struct queue *q, const char *reason, uint64_t delay_usec) {
-	if (q->state == QUEUE_PAUSED && q->reason && strcmp(q->reason, reason) == 0)
-		log_debug("queue=%s still paused: %s", q->config->name, reason);
-	else
-		log_error("queue=%s paused, its messages stay in the queue: %s", q->config->name, reason);
+	bool news = q->state != QUEUE_PAUSED || !q->reason || strcmp(q->reason, reason) != 0;
+
+	log_write(news ? LOG_ERR : LOG_DEBUG, NULL, 0, "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
+		  news ? "paused, its messages stay in the queue" : "still paused", reason, delay_usec / USEC_PER_SEC,
+		  delay_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	queue_set_state(q, QUEUE_PAUSED, reason);
 	sd_event_source_set_time(q->probe_timer, clock_add_usec(clock_now_usec(), delay_usec));
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_ONESHOT);
@@ -131,6 +132,16 @@ void queue_pause(struct queue *q, const struct spawn_error *error) {
 	queue_pause_for_handler(q, pause_failed(&q->pause, &q->config->handler, error, queue_random()));
 }
 
+/* Until a message comes, why it was paused is still what there is to say. */
+static void queue_begin_probing(struct queue *q) {
+	char reason[1024];
+
+	snprintf(reason, sizeof(reason), "waits for a message to try; was paused because %s", q->reason ? q->reason : "of its handler");
+	free(q->probe_reason);
+	q->probe_reason = strdup(reason);
+	queue_set_state(q, QUEUE_PROBING, reason);
+}
+
 static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct queue *q = userdata;
 
@@ -142,7 +153,7 @@ static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata
 		 q->cause == PAUSE_HANDLER ? "the handler looks executable again" : "breaker.cooldown is over");
 	if (!q->wanted && queue_consume_or_pause(q, 1) < 0)
 		return 0;
-	queue_set_state(q, QUEUE_PROBING, NULL);
+	queue_begin_probing(q);
 	queue_work_start(q);
 	return 0;
 }
@@ -211,8 +222,10 @@ void queue_handler_ended(struct queue *q, struct delivery *d) {
 	if (q->config->breaker.failures == 0 || q->failures < q->config->breaker.failures || !queue_is_taking(q))
 		return;
 	/* While it probes, only the probe counts: what was started before the pause tells nothing new. */
-	if (!tripped || probed)
-		queue_trip(q, d);
+	if (tripped && !probed)
+		return;
+	d->uncounted = tripped;
+	queue_trip(q, d);
 }
 
 /* --- what the broker room tells -------------------------------------------------------------------------------- */
@@ -220,9 +233,15 @@ void queue_handler_ended(struct queue *q, struct delivery *d) {
 static void queue_degrade(struct queue *q, int priority, const char *reason, uint64_t retry_usec) {
 	if (q->state == QUEUE_PAUSED || q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED)
 		return;
+	char again[48] = "";
+
+	if (retry_usec)
+		snprintf(again, sizeof(again), "; trying again in %" PRIu64 ".%" PRIu64 " s", retry_usec / USEC_PER_SEC,
+			 retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	if (!q->reason || strcmp(q->reason, reason) != 0)
-		log_write(priority, NULL, 0, "queue=%s degraded: %s%s", q->config->name, reason,
-			  retry_usec ? "; trying again" : "");
+		log_write(priority, NULL, 0, "queue=%s degraded: %s%s", q->config->name, reason, again);
+	else if (retry_usec)
+		log_debug("queue=%s still degraded: %s%s", q->config->name, reason, again);
 	/* A queue that probes goes on probing when messages come again: that they do not is its reason meanwhile. */
 	queue_set_state(q, q->state == QUEUE_PROBING ? QUEUE_PROBING : QUEUE_DEGRADED, reason);
 }
@@ -235,8 +254,8 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 		if (q->state == QUEUE_STARTING || q->state == QUEUE_DEGRADED) {
 			log_info("queue=%s consuming", q->config->name);
 			queue_set_state(q, QUEUE_CONSUMING, NULL);
-		} else if (q->state == QUEUE_PROBING && q->reason) {
-			queue_set_state(q, QUEUE_PROBING, NULL);
+		} else if (q->state == QUEUE_PROBING) {
+			queue_set_state(q, QUEUE_PROBING, q->probe_reason);
 		}
 		break;
 	case CONSUMER_FAILED:
@@ -320,6 +339,7 @@ struct queue *queue_free(struct queue *q) {
 	results_clear(&q->results);
 	sd_event_source_disable_unref(q->probe_timer);
 	free(q->reason);
+	free(q->probe_reason);
 	free(q->copy_trouble);
 	free(q);
 	return NULL;

@@ -19,13 +19,29 @@ static void set_trouble(struct queue *q, const char *trouble) {
 	q->copy_trouble = trouble ? strdup(trouble) : NULL;
 }
 
+static const char *describe_failure(enum publish_result result) {
+	switch (result) {
+	case PUBLISH_RETURNED:
+		return "was returned";
+	case PUBLISH_REFUSED:
+		return "was refused";
+	case PUBLISH_UNCONFIRMED:
+		return "was not confirmed";
+	case PUBLISH_CONFIRMED:
+	case PUBLISH_FAILED:
+		break;
+	}
+	return "could not be published";
+}
+
 /* The original goes back: the copy is not at the broker, or nobody knows whether it is. */
 static void failed(struct queue *q, struct delivery *d, enum publish_result result, const char *why) {
 	struct record_input in = queue_work_describe(q, d, "requeue");
-	char reason[768];
+	char reason[768], trouble[1024];
 
-	snprintf(reason, sizeof(reason), "the copy was %s%s%s", publish_result_to_string(result), why ? ": " : "", why ? why : "");
-	set_trouble(q, reason);
+	snprintf(reason, sizeof(reason), "the copy %s%s%s", describe_failure(result), why ? ": " : "", why ? why : "");
+	snprintf(trouble, sizeof(trouble), "%s: %s", d->copy ? d->copy : "a copy", reason);
+	set_trouble(q, trouble);
 	q->counters.copies_failed++;
 	if (q->copy_failures < UINT_MAX)
 		q->copy_failures++;
@@ -91,10 +107,18 @@ static char *describe_target(const struct publication *p) {
 	return text;
 }
 
+/* With this one, unless it does not count. An unknown number counts as none before. */
+static unsigned attempts_so_far(const struct delivery *d) {
+	unsigned attempt = d->attempt > 0 ? d->attempt : 1;
+
+	return d->uncounted ? attempt - 1 : attempt;
+}
+
 /* Turns the message into its copy. */
 static int prepare(struct queue *q, struct delivery *d) {
 	struct copy_reason why = {.queue = q->config->name,
-				  .attempt = d->attempt,
+				  .attempts = attempts_so_far(d),
+				  .note = d->note,
 				  .now_sec = (uint64_t)time(NULL),
 				  .result = &d->result,
 				  .tail = &d->tail};

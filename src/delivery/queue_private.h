@@ -29,7 +29,8 @@ struct queue {
 	void *userdata;
 
 	enum queue_state state;
-	char *reason;	 /* owned; while DEGRADED or PAUSED, and while PROBING without messages */
+	char *reason;	 /* owned; while DEGRADED, PAUSED or PROBING */
+	char *probe_reason; /* owned; of PROBING, while its broker is there */
 	bool attempted;	 /* has consumed, or its first attempt has failed */
 	bool consumed;	 /* has consumed */
 	bool wanted;	 /* the consumer was told to consume */

@@ -169,9 +169,10 @@ static void reject(struct queue *q, struct delivery *d) {
 }
 
 static void retry(struct queue *q, struct delivery *d) {
+	unsigned attempt = d->uncounted && d->attempt > 0 ? d->attempt - 1 : d->attempt;
 	uint64_t delay;
 
-	if (retry_next(&q->config->retry, d->attempt, queue_random(), &delay)) {
+	if (retry_next(&q->config->retry, attempt, queue_random(), &delay)) {
 		queue_copy_retry(q, d, delay);
 		return;
 	}

@@ -19,6 +19,7 @@ struct status_input {
 	size_t consuming; /* of these */
 	unsigned running; /* handlers */
 	unsigned held;	  /* failed messages that wait to be requeued */
+	unsigned publishing; /* failed messages whose copies are not confirmed yet */
 	uint64_t acked;
 	uint64_t requeued;
 	uint64_t retried;

@@ -110,7 +110,7 @@ def test_a_dead_letter_says_why(broker, rabbit, daemon, ledger, kind, queues):
     first, last = (h.pop(f"x-execd-{k}-failure").replace(tzinfo=datetime.timezone.utc).timestamp() for k in ("first", "last"))
     assert begun - 2 <= first <= last <= time.time() + 2
     assert h == {"x-execd-attempts": 3, "x-execd-queue": queue, "x-execd-exchange": exchange, "x-execd-routing-key": "order.new",
-                 "x-execd-host": socket.gethostname(), "x-execd-reason": "exit status 75", "x-execd-exit-status": 75,
+                 "x-execd-host": socket.gethostname(), "x-execd-reason": "exit status 75; retry.max_attempts is reached", "x-execd-exit-status": 75,
                  "x-execd-stderr": "early\nthe last words \u20ac\n", "x-execd-expiration": "600000", "x-execd-user-id": "guest"}
     rabbit.channel.exchange_delete(exchange)
 
@@ -299,7 +299,7 @@ def test_stop_while_a_copy_cannot_be_published(broker, rabbit, daemon, ledger, n
 def test_a_stop_waits_for_copies(broker, rabbit, daemon, ledger, name, outcome):
     """The first copy of a queue, of a handler that ends while the daemon stops: its channel and its delay queue are not there yet."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
-    delayed = delay_queue(queue, 600_000)
+    delayed = delay_queue(queue, 600_000, "quorum")
     rabbit.queues.append(delayed)
     rabbit.publish(queue, "sleep 2; exit 75", message_id="m")
     d = daemon(configuration(broker={"url": broker.url}, queues=[{
@@ -334,17 +334,15 @@ def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledg
     (tmp_path / "resolver.c").write_text(STUCK_RESOLVER, encoding="ascii")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, tmp_path / "resolver.c", "-ldl"], check=True)
     rabbit.publish(queue, "sleep 3; exit 65", message_id="m")
-    d = daemon(configuration(broker={"url": broker.url}, queues=[{
+    d = daemon(configuration(broker={"url": broker.url, "connection_name": queue}, queues=[{
         "name": queue, "handler": handler("obey", ledger), "outcomes": {"reject": [65]}, "dead_letter": {"routing_key": "nowhere"}}]),
         environment={"LD_PRELOAD": str(shim), "STUCK": str(stuck),
                      "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
     ledger.wait(1, "start")
     stuck.touch()
-    # The publishing connection is the one that has no channel yet.
-    connections = broker.ctl("--silent", "list_connections", "pid", "channels").split("\n")
-    idle = [c.split("\t")[0] for c in connections if c.endswith("\t0")]
-    assert len(idle) == 1, connections
-    broker.ctl("close_connection", idle[0], "a test")
+    connections = broker.ctl("list_connections", "pid", "client_properties").split("\n")
+    (publishing,) = [c.split("\t")[0] for c in connections if f"{queue} (publisher)" in c]
+    broker.ctl("close_connection", publishing, "a test")
     d.wait_log("publishing connection not connected")
     d.wait_status("0 handlers running")
     d.stop()

@@ -41,10 +41,10 @@ static void ck_number(const struct message *m, const char *name, enum field_kind
 		ck_assert_int_eq(f->i, value);
 }
 
-static void prepare(struct message *m, const struct run_result *result, const struct tail *tail, unsigned attempt, uint64_t now) {
+static void prepare(struct message *m, const struct run_result *result, const struct tail *tail, unsigned attempts, uint64_t now) {
 	const struct tail none = {0};
 	const struct copy_reason why = {
-		.queue = "mail", .host = "web1", .attempt = attempt, .now_sec = now, .result = result, .tail = tail ? tail : &none};
+		.queue = "mail", .host = "web1", .attempts = attempts, .now_sec = now, .result = result, .tail = tail ? tail : &none};
 
 	ck_assert_int_eq(copy_prepare(m, &why), 0);
 }
@@ -119,11 +119,23 @@ START_TEST(what_must_not_travel_stays) {
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		set_header(m, kept[i], "value");
 	prepare(m, &result, NULL, 0, 1);
+	ck_number(m, HEADER_ATTEMPTS, FIELD_I32, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(stripped); i++)
 		ck_text(m, stripped[i], NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		ck_text(m, kept[i], "value");
-	ck_number(m, HEADER_ATTEMPTS, FIELD_I32, 1);
+	message_free(m);
+}
+END_TEST
+
+START_TEST(a_note_is_part_of_the_reason) {
+	const struct run_result result = {.end = RUN_EXITED, .status = 75};
+	const struct tail none = {0};
+	struct message *m = make();
+
+	ck_assert_int_eq(copy_prepare(m, &(struct copy_reason){.queue = "mail", .host = "web1", .attempts = 3, .result = &result,
+							       .note = "retry.max_attempts is reached", .tail = &none}), 0);
+	ck_text(m, HEADER_REASON, "exit status 75; retry.max_attempts is reached");
 	message_free(m);
 }
 END_TEST
@@ -223,7 +235,7 @@ START_TEST(the_way_through_a_delay_queue_is_undone) {
 END_TEST
 
 static void add_cases(Suite *s) {
-	ADD_CASE(s, "reason", a_copy_says_why, reasons_in_words);
+	ADD_CASE(s, "reason", a_copy_says_why, a_note_is_part_of_the_reason, reasons_in_words);
 	ADD_CASE(s, "content", what_must_not_travel_stays, properties_stay_but_for_two, full_headers_go_without_stderr);
 	ADD_CASE(s, "way", the_way_through_a_delay_queue_is_undone);
 }
