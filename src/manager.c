@@ -167,6 +167,7 @@ static void line_log(const struct manager *m, const struct line *l, const struct
 		     const struct broker_report *report) {
 	const struct config_address *a = report->address ? report->address : &config->addresses[0];
 	const char *reason = report->reason ? report->reason : "connection lost";
+	char next[48];
 
 	switch (l->state) {
 	case BROKER_CONNECTING:
@@ -176,12 +177,16 @@ static void line_log(const struct manager *m, const struct line *l, const struct
 		log_info("broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
 		break;
 	case BROKER_WAITING:
+		if (report->retry_usec == 0)
+			snprintf(next, sizeof(next), "the next address");
+		else
+			snprintf(next, sizeof(next), "again in %" PRIu64 ".%" PRIu64 " s", report->retry_usec / USEC_PER_SEC,
+				 report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 		/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
 		if (m->state != MANAGER_CLOSING)
 			log_write(!l->reason || strcmp(l->reason, reason) != 0 ? LOG_WARNING : LOG_INFO, NULL, 0,
-				  "broker=%s host=%s port=%u%s not connected: %s; trying again in %" PRIu64 ".%" PRIu64 " s",
-				  config->name, a->host, a->port, what, reason, report->retry_usec / USEC_PER_SEC,
-				  report->retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+				  "broker=%s host=%s port=%u%s not connected: %s; trying %s", config->name, a->host, a->port, what,
+				  reason, next);
 		break;
 	case BROKER_STOPPED:
 		if (report->reason)

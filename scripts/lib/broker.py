@@ -25,8 +25,22 @@ BIN = "/usr/lib/rabbitmq/bin"
 RESERVED = {4369, 5671, 5672, 15672, 25672, *range(35672, 35683)}
 HOST = "127.0.0.1"
 
+_claims = []
 
-def free_ports(n):
+
+def _claim(port):
+    """What keeps another process of ours from taking the port before whoever it is for listens on it: a name that only one can
+    have, for as long as this process lives. OSError: somebody else has it."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        s.bind(f"\0amqp-execd-port-{port}")
+    except OSError:
+        s.close()
+        raise
+    return s
+
+
+def free_ports(n, claim=True):
     """n different ports that nobody uses. From below the range of ephemeral ports: a client that keeps connecting to a
     closed port of that range (the node is down) can be given this very port as its own, and connects to itself."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
@@ -40,6 +54,8 @@ def free_ports(n):
         with socket.socket() as s:
             try:
                 s.bind((HOST, port))
+                if claim:
+                    _claims.append(_claim(port))
             except OSError:
                 continue
         found.append(port)
@@ -70,9 +86,10 @@ class BrokerError(Exception):
 class Broker:
     """One node. start() and stop() may be called again and again: the database stays until close()."""
 
-    def __init__(self, config="", parent=None, peer=None):
-        """config: further lines for its rabbitmq.conf. parent: the folder to make its folder in. peer: a node that it shall be
-        able to talk to: shares that one's epmd, which has to run when this one starts, and its cookie."""
+    def __init__(self, config="", parent=None, peer=None, advanced="[]"):
+        """config: further lines for its rabbitmq.conf; advanced: its advanced.config. parent: the folder to make its folder in.
+        peer: a node that it shall be able to talk to: shares that one's epmd, which has to run when this one starts, and its
+        cookie."""
         self.folder = tempfile.mkdtemp(prefix="broker-", dir=parent)
         self.port, self.dist_port, self.epmd_port = free_ports(3)
         self.cookie = f"{random.SystemRandom().getrandbits(100)}"
@@ -84,7 +101,7 @@ class Broker:
         self.epmd = None
         self.server = None
         self._write("env.conf", "")
-        self._write("advanced.config", "[].\n")
+        self._write("advanced.config", f"{advanced}.\n")
         self._write("enabled_plugins", "[].\n")
         self._write("rabbitmq.conf", f"""\
 listeners.tcp.1 = {HOST}:{self.port}
@@ -212,7 +229,7 @@ vm_memory_high_watermark.relative = 0.6
 
     def ctl(self, *arguments, timeout=60):
         """rabbitmqctl for this node; returns what it prints."""
-        port = str(free_ports(1)[0])  # its own default range may be in use by another node's
+        port = str(free_ports(1, claim=False)[0])  # its own default range may be in use by another node's
         environment = dict(self.environment, RABBITMQ_CTL_DIST_PORT_MIN=port, RABBITMQ_CTL_DIST_PORT_MAX=port)
         done = subprocess.run([f"{BIN}/rabbitmqctl", "-q", "-n", self.node, *arguments], env=environment, cwd=self.folder,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
@@ -245,9 +262,9 @@ vm_memory_high_watermark.relative = 0.6
 class Cluster:
     """Several nodes that are one broker, all on this machine."""
 
-    def __init__(self, n=3):
-        self.nodes = [Broker()]
-        self.nodes += [Broker(peer=self.nodes[0]) for _ in range(n - 1)]
+    def __init__(self, n=3, advanced="[]"):
+        self.nodes = [Broker(advanced=advanced)]
+        self.nodes += [Broker(peer=self.nodes[0], advanced=advanced) for _ in range(n - 1)]
         lines = "cluster_formation.peer_discovery_backend = classic_config\n" + "".join(
             f"cluster_formation.classic_config.nodes.{i} = {node.node}\n" for i, node in enumerate(self.nodes, 1))
         for node in self.nodes:
@@ -271,14 +288,14 @@ class Cluster:
         node = next(n for n in self.nodes if n.running)
         return json.loads(node.ctl("cluster_status", "--formatter", "json"))["running_nodes"]
 
-    def leader(self, queue):
-        """The node that leads a quorum queue, None while there is none."""
+    def replicas(self, queue):
+        """(the node that leads a quorum queue or None, how many of its members run)."""
         node = next(n for n in self.nodes if n.running)
-        for line in node.ctl("list_queues", "--silent", "name", "leader").splitlines():
-            name, _, leader = line.partition("\t")
-            if name == queue:
-                return next((n for n in self.nodes if n.node == leader and n.running), None)
-        return None
+        for row in json.loads(node.ctl("list_queues", "name", "leader", "online", "--formatter", "json")):
+            if row["name"] == queue:
+                leader = next((n for n in self.nodes if n.node == row["leader"] and n.running), None)
+                return leader, len(row["online"])
+        return None, 0
 
     def close(self):
         for node in reversed(self.nodes):  # the first one has the epmd

@@ -18,7 +18,7 @@ struct consumer {
 
 /* Owned by whoever called broker_new. */
 struct broker {
-	const struct config_broker *broker; /* borrowed from the configuration, to which the endpoint holds a reference */
+	const struct config_broker *broker; /* borrowed from the configuration */
 	struct broker_callbacks callbacks;
 	void *userdata;
 	struct endpoint *endpoint;   /* owned */

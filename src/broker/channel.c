@@ -333,7 +333,7 @@ static void handle_cancel(struct channel *c, const amqp_basic_cancel_t *cancel, 
 		return;
 	channel_set_state(c, CHANNEL_OPEN, now);
 	c->topology_done = false;
-	fail(c, "the queue was deleted, or its broker node has failed: the broker has cancelled the consumer", now);
+	fail(c, error_from_cancel(), now);
 }
 
 static int handle_consume_ok(struct channel *c, const amqp_basic_consume_ok_t *ok, uint64_t now) {

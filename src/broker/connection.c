@@ -27,8 +27,8 @@
  * servers. */
 #define RESOLVE_USEC (30 * USEC_PER_SEC)
 
-/* A connection that was up for less has not shown that its address works: two brokers that both drop us at once would otherwise
- * be tried in turn without end and without a pause. */
+/* A connection that was up for less has not shown that its address works: two brokers that both drop us at once would
+ * otherwise be tried in turn without end and without a pause. */
 #define STABLE_USEC (10 * USEC_PER_SEC)
 #define PUBLISHER_SUFFIX " (publisher)"
 
@@ -124,10 +124,11 @@ static amqp_rpc_reply_t login(struct connection *c, const char *name) {
 	};
 	const amqp_table_t table = {.num_entries = ARRAY_SIZE(properties), .entries = properties};
 
-	/* RabbitMQ takes the user's name from the certificate, whatever is said here; to say nothing is an error for the library. */
+	/* RabbitMQ takes the user's name from the certificate, whatever is said here; to say nothing is an error for
+	 * the library. */
 	if (c->broker->auth == CONFIG_AUTH_EXTERNAL)
-		return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
-						  AMQP_SASL_METHOD_EXTERNAL, address->username);
+		return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat,
+						  &table, AMQP_SASL_METHOD_EXTERNAL, address->username);
 	return amqp_login_with_properties(c->state, address->vhost, 0, FRAME_MAX, (int)c->broker->heartbeat, &table,
 					  AMQP_SASL_METHOD_PLAIN, address->username, address->password);
 }
@@ -138,10 +139,12 @@ static int login_broke(struct connection *c, int status) {
 	if (connection_address(c)->tls && tls_told_why(&c->tls, c->link->fd, text, sizeof(text)))
 		return connection_fail(c, "%s", text);
 	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD && c->broker->auth == CONFIG_AUTH_EXTERNAL)
-		return connection_fail(c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
-					  "certificate (auth)");
+		return connection_fail(
+			c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
+			   "certificate (auth)");
 	/* A listener for TLS hangs up on somebody who speaks AMQP at once. */
-	if (!connection_address(c)->tls && (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED))
+	if (!connection_address(c)->tls &&
+	    (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED))
 		return connection_fail(c, "login failed: %s (is it a port for amqps?)", error_from_status(status));
 	return connection_fail(c, "login failed: %s", error_from_status(status));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread's rabbitmq-c connection: dialling, TLS, login, one frame in, one method out, close. Whoever gets a negative result from
- * here drops the connection; why is in `reason`. Private to this room. */
+/* The thread's rabbitmq-c connection: dialling, TLS, login, one frame in, one method out, close. Whoever gets a negative
+ * result from here drops the connection; why is in `reason`. Private to this room. */
 #pragma once
 
 #include <stdbool.h>
@@ -40,15 +40,16 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 /* The address in use, or tried last; at first the one to be tried first. Borrowed from the configuration. */
 const struct config_address *connection_address(const struct connection *c);
 
-/* After connection_open has failed, or the connection was lost: goes on to the broker's next address. True: all of them have been
- * tried since one worked or since the last true, or there is one only: it is time to wait. False: the next one can be tried at once.
- * A connection that was lost within seconds does not count as one that worked. */
+/* After connection_open has failed, or the connection was lost: goes on to the broker's next address. True: all of them
+ * have been tried since one worked or since the last true, or there is one only: it is time to wait. False: the next
+ * one can be tried at once. A connection that was lost within seconds does not count as one that worked. */
 bool connection_next_address(struct connection *c);
 
 /* Drops the connection without a word. */
 void connection_drop(struct connection *c);
 
-/* Says goodbye and waits for the broker's answer until the deadline, so that everything sent before was processed; then drops. */
+/* Says goodbye and waits for the broker's answer until the deadline, so that everything sent before was processed;
+ * then drops. */
 void connection_close(struct connection *c, uint64_t deadline_usec);
 
 /* Reads one frame if there is one: 1 and *frame, valid until connection_release; 0: none now. Serves heartbeats. */

@@ -73,8 +73,8 @@ static int consuming_frame(void *self, const amqp_frame_t *frame, uint64_t now) 
 /* Carries out one command, and frees it. */
 static void run_command(struct consuming *s, struct command *command) {
 	if (command->type == COMMAND_ADD) {
-		channel_init(&s->channels[command->consumer], s->connection, s->outbox, command->consumer, command->queue,
-			     s->max_message_size);
+		channel_init(&s->channels[command->consumer], s->connection, s->outbox, command->consumer,
+			     command->queue, s->max_message_size);
 		s->n_channels = command->consumer + 1;
 	} else if (command->type == COMMAND_WISH) {
 		link_wish_received(s->connection->link);
@@ -94,9 +94,9 @@ static int consuming_item(void *self, struct mailbox_item *item, uint64_t now) {
 	return 0;
 }
 
-/* Fulfils what was wished; a consume before the last cancel is past. The first failure is returned, after all. Before what was
- * posted, because a cancel is ahead of every message that was settled after it; and after it, for the consumers that were only then
- * added, and for what was wished since COMMAND_WISH was taken out. */
+/* Fulfils what was wished; a consume before the last cancel is past. The first failure is returned, after all. Before
+ * what was posted, because a cancel is ahead of every message that was settled after it; and after it, for the
+ * consumers that were only then added, and for what was wished since COMMAND_WISH was taken out. */
 static int consuming_wishes(void *self, uint64_t now) {
 	struct consuming *s = self;
 	int result = 0;

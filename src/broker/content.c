@@ -21,7 +21,8 @@ static amqp_bytes_t text_to_amqp(const struct text *t) {
 	return (amqp_bytes_t){.len = t->len, .bytes = t->data};
 }
 
-/* The library's form; its arrays are in `pool`, its texts point into `from`. As table_to_amqp; -EMSGSIZE: a text is too long. */
+/* The library's form; its arrays are in `pool`, its texts point into `from`. As table_to_amqp; -EMSGSIZE: a text is too
+ * long. */
 static int properties_to_amqp(const struct properties *from, amqp_pool_t *pool, amqp_basic_properties_t *ret) {
 	amqp_basic_properties_t to = {0};
 	const struct {
@@ -107,8 +108,8 @@ int content_check(struct connection *c, const struct job *j, char *reason, size_
 			       r == -EINVAL ? "the name of a header" : "a property");
 	} else if (r == 0) {
 		r = check_header(c, &properties);
-		(void)snprintf(reason, reason_size, "its properties and headers are larger than a frame may be (%u bytes)",
-			       c->frame_max);
+		(void)snprintf(reason, reason_size,
+			       "its properties and headers are larger than a frame may be (%u bytes)", c->frame_max);
 	} else if (r == -ELOOP) {
 		(void)snprintf(reason, reason_size, "its headers are nested too deeply");
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A job's message as frames: basic.publish, the header with its properties, then the body in pieces, read from the heap or the memory
- * file one at a time. Private to this room. */
+/* A job's message as frames: basic.publish, the header with its properties, then the body in pieces, read from the heap or
+ * the memory file one at a time. Private to this room. */
 #pragma once
 
 #include <stddef.h>
@@ -11,8 +11,8 @@
  * written to, so that sending it does not block. */
 #define CONTENT_PIECE 16384U
 
-/* Whether the job can be sent at all, which the library finds out in the middle of it, too late for the connection. -EMSGSIZE: no,
- * with the reason as text. */
+/* Whether the job can be sent at all, which the library finds out in the middle of it, too late for the connection.
+ * -EMSGSIZE: no, with the reason as text. */
 int content_check(struct connection *c, const struct job *j, char *reason, size_t reason_size);
 
 /* Sends basic.publish, mandatory, and the header; only after content_check. Results as of connection_send. */

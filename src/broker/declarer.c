@@ -15,9 +15,9 @@
 #define STEP_USEC (30 * USEC_PER_SEC)
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (10 * USEC_PER_SEC)
-/* For so long a queue is taken to be there, which is far below the time after which the broker removes an unused one... */
+/* For so long a queue is taken to be there; the broker removes an unused one after much longer. */
 #define KNOWN_USEC (5 * USEC_PER_MINUTE)
-/* ... and for so long one that was refused is not asked for again. */
+/* For so long one that was refused is not asked for again. */
 #define REFUSED_USEC USEC_PER_SEC
 /* So many are remembered. */
 #define QUEUES_MAX 1024
@@ -168,6 +168,12 @@ void declarer_forget(struct declarer *d, const char *name) {
 		remove_queue(d, q);
 }
 
+void declarer_renew(struct declarer *d) {
+	LIST_FOREACH(q, &d->queues, struct delay_queue, node)
+		if (q->state == DELAY_QUEUE_KNOWN)
+			q->state = DELAY_QUEUE_WANTED;
+}
+
 /* What is being declared is not to be had for now. */
 static void refuse(struct declarer *d, const char *reason, uint64_t now) {
 	struct delay_queue *q = d->current;
@@ -191,7 +197,8 @@ static int handle_close(struct declarer *d, const amqp_channel_close_t *close, u
 		return 0;
 	if (d->state != DECLARER_CLOSING) {
 		error_from_close(close->reply_code, &close->reply_text, reason, sizeof(reason));
-		/* Otherwise nothing of ours was the reason, and nothing is known that would keep it from happening again. */
+		/* Otherwise nothing of ours was the reason, and nothing is known that would keep it from happening
+		 * again. */
 		if (!d->current)
 			delay_retry(d, now);
 		refuse(d, reason, now);

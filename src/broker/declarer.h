@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Declares delay queues, one at a time, on a channel of its own: a declaration that the broker refuses closes the channel, and must
- * hurt nothing that is being published. In the broker's thread; results as of struct channel. Private to this room. */
+/* Declares delay queues, one at a time, on a channel of its own: a declaration that the broker refuses closes the channel,
+ * and must hurt nothing that is being published. In the broker's thread; results as of struct channel. Private to this room.
+ * */
 #pragma once
 
 #include <stddef.h>
@@ -40,9 +41,13 @@ void declarer_clear(struct declarer *d);
 /* The connection is gone: forgets everything. */
 void declarer_down(struct declarer *d);
 
-/* Asks for the job's delay queue to be there. 1: it is; 0: not yet, ask again after the next work; -ECANCELED: the broker has just
- * refused it, *ret_reason, borrowed until the next call of anything here, says why; -ENOMEM. */
+/* Asks for the job's delay queue to be there. 1: it is; 0: not yet, ask again after the next work; -ECANCELED: the broker
+ * has just refused it, *ret_reason, borrowed until the next call of anything here, says why; -ENOMEM. */
 int declarer_require(struct declarer *d, const struct job *j, uint64_t now_usec, const char **ret_reason);
+
+/* Every queue that is known is declared again: what was sent a long time ago may be taken by the broker only now, and a queue that
+ * expires must not do so with that in it. */
+void declarer_renew(struct declarer *d);
 
 /* The queue of this name is gone. */
 void declarer_forget(struct declarer *d, const char *name);

@@ -128,7 +128,8 @@ int dial_each(const struct dial *d, uint64_t timeout_usec, dial_attempt *attempt
 	return r;
 }
 
-static int attempt_plain(const struct dial *d, const struct addrinfo *a, uint64_t deadline_usec, void *userdata, bool *ret_final) {
+static int attempt_plain(const struct dial *d, const struct addrinfo *a, uint64_t deadline_usec, void *userdata,
+			 bool *ret_final) {
 	return dial_address(d, a, deadline_usec, ret_final, userdata);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The main thread's end of a broker connection, whatever the connection is for: its thread, its mailboxes in the event loop, its
- * stop and its watchdog. Private to this room. */
+/* The main thread's end of a broker connection, whatever the connection is for: its thread, its mailboxes in the event
+ * loop, its stop and its watchdog. Private to this room. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,14 +24,15 @@ struct endpoint_callbacks {
 	void (*released)(void *userdata);
 };
 
-/* Makes the two mailboxes, for mailbox_limit items each, and the thread for this role, with room for max_slots consumers or lanes.
- * Keeps a reference to `config`, of which `broker` is a part. -ENOMEM, -EAGAIN (no thread), an errno of eventfd(2). */
+/* Makes the two mailboxes, for mailbox_limit items each, and the thread for this role, with room for max_slots consumers
+ * or lanes. Keeps a reference to `config`, of which `broker` is a part. -ENOMEM, -EAGAIN (no thread), an errno of eventfd(2).
+ * */
 int endpoint_new(sd_event *event, struct config *config, const struct config_broker *broker, const struct role *role,
 		 uint32_t max_slots, size_t mailbox_limit, const struct endpoint_callbacks *callbacks, void *userdata,
 		 struct endpoint **ret);
 
-/* Ends the thread at once, and waits for it for at most two seconds; one that is stuck for longer is left behind and cleans up after
- * itself. Calls `released`, when a callback that is running has returned. NULL-safe, returns NULL. */
+/* Ends the thread at once, and waits for it for at most two seconds; one that is stuck for longer is left behind and
+ * cleans up after itself. Calls `released`, when a callback that is running has returned. NULL-safe, returns NULL. */
 struct endpoint *endpoint_free(struct endpoint *e);
 
 struct link *endpoint_link(struct endpoint *e);

@@ -44,8 +44,9 @@ static bool text_contains(const amqp_bytes_t *text, const char *part) {
 /* 406 has several causes, which only the text tells apart. */
 static const char *precondition_hint(const amqp_bytes_t *text) {
 	if (text_contains(text, "delivery acknowledgement on channel") && text_contains(text, "timed out"))
-		return "a message was not settled within the broker's delivery acknowledgement timeout (its consumer_timeout, 30 "
-		       "minutes by default), which handler.timeout must be well below; the broker delivers the message again";
+		return "a message was not settled within the broker's delivery acknowledgement timeout (its "
+		       "consumer_timeout, 30 minutes by default), which handler.timeout must be well below; the broker "
+		       "delivers the message again";
 	if (text_contains(text, "message size") && text_contains(text, "max size"))
 		return "the message is larger than the broker accepts";
 	if (text_contains(text, "inequivalent arg"))
@@ -139,8 +140,9 @@ void error_from_close(uint16_t code, const amqp_bytes_t *text, char *buf, size_t
 }
 
 const char *error_from_cancel(void) {
-	return "the broker has cancelled the consumer: the queue was deleted, its broker node has failed, or, from RabbitMQ 4.3 on, a "
-	       "message was not settled within its consumer_timeout, which handler.timeout must be well below";
+	return "the broker has cancelled the consumer: the queue was deleted, its broker node has failed, or, from "
+	       "RabbitMQ 4.3 on, a message was not settled within its consumer_timeout, which handler.timeout must be "
+	       "well below";
 }
 
 void error_format_text(const amqp_bytes_t *text, char *buf, size_t size) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A publication on its way through the thread: what of it crosses, while the publication itself stays with the main thread, so that
- * the main thread can answer for it even if the thread is stuck. Private to this room. */
+/* A publication on its way through the thread: what of it crosses, while the publication itself stays with the main
+ * thread, so that the main thread can answer for it even if the thread is stuck. Private to this room. */
 #pragma once
 
 #include <stdint.h>

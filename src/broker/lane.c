@@ -42,7 +42,7 @@ static bool step_is_legal(enum lane_state from, enum lane_state to) {
 	case LANE_READY:
 		return from == LANE_CONFIRM;
 	case LANE_CLOSING:
-		return from == LANE_OPENING || from == LANE_CONFIRM;
+		return from == LANE_OPENING || from == LANE_CONFIRM || from == LANE_READY;
 	}
 	return false;
 }
@@ -109,7 +109,8 @@ static size_t count_sent(const struct lane *l) {
 	return n;
 }
 
-/* Nobody can have a message of which the end was not sent, so it can be sent again. It was the first of those that waited. */
+/* Nobody can have a message of which the end was not sent, so it can be sent again. It was the first of those that
+ * waited. */
 static void put_back(struct lane *l) {
 	struct job *j = TAKE(l->sending);
 
@@ -124,6 +125,7 @@ static void forget_channel(struct lane *l) {
 	l->tag = 0;
 	l->given_up = 0;
 	l->held = false;
+	l->refused = false;
 	l->returned.state = RETURNED_NONE;
 }
 
@@ -137,8 +139,8 @@ void lane_down(struct lane *l, const char *reason) {
 	l->reason[0] = '\0';
 }
 
-/* The broker has closed the channel because of something that was published on it. What of that it had taken before is unknown,
- * unless there was only the one that it refused. */
+/* The broker has closed the channel because of something that was published on it. What of that it had taken before is
+ * unknown, unless there was only the one that it refused. */
 static void fail_sent(struct lane *l, uint16_t code, const char *reason) {
 	bool soft = code == AMQP_ACCESS_REFUSED || code == AMQP_NOT_FOUND || code == AMQP_PRECONDITION_FAILED;
 	size_t n = count_sent(l);
@@ -151,7 +153,8 @@ static void fail_sent(struct lane *l, uint16_t code, const char *reason) {
 	}
 	LIST_FOREACH(j, &l->sent, struct job, node) {
 		if (n == 1 && l->given_up == 0)
-			finish(l, j, PUBLISH_UNCONFIRMED, "the broker closed the channel instead of confirming it: %s", reason);
+			finish(l, j, PUBLISH_UNCONFIRMED, "the broker closed the channel instead of confirming it: %s",
+			       reason);
 		else
 			finish(l, j, PUBLISH_UNCONFIRMED,
 			       "the broker closed the channel before it confirmed this or another message: %s", reason);
@@ -190,11 +193,13 @@ static int handle_answer(struct lane *l, uint64_t tag, bool multiple, bool taken
 			break;
 		if (!multiple && j->tag != tag)
 			continue;
-		if (taken)
+		if (taken) {
 			finish(l, j, PUBLISH_CONFIRMED, "%s", "");
-		else
-			finish(l, j, PUBLISH_REFUSED,
-			       "the broker refused it (basic.nack): a queue is full, or the broker failed internally");
+			continue;
+		}
+		finish(l, j, PUBLISH_REFUSED,
+		       "the broker refused it (basic.nack): a queue is full, or the broker failed internally");
+		l->refused = true;
 	}
 	backoff_reset(&l->backoff);
 	return 0;
@@ -228,15 +233,17 @@ static bool is_returned(const struct lane *l, const struct job *j, const amqp_ba
 	return id->len == p->message_id.len && memcmp(id->data, p->message_id.bytes, id->len) == 0;
 }
 
-/* basic.return does not say which publication it is about, and the confirms of others may come before that of the one that is meant. So
- * every one that it could be about is taken to be returned: one too many is published twice, one too few would be lost. */
+/* basic.return does not say which publication it is about, and the confirms of others may come before that of the one
+ * that is meant. So every one that it could be about is taken to be returned: one too many is published twice, one too
+ * few would be lost. */
 static void finish_returned(struct lane *l, const amqp_basic_properties_t *p) {
 	LIST_FOREACH(j, &l->sent, struct job, node) {
 		if (!is_returned(l, j, p))
 			continue;
 		if (j->delay_usec)
 			declarer_forget(l->declarer, j->routing_key);
-		finish(l, j, PUBLISH_RETURNED, "no queue would get it: the broker returned it (%s)", l->returned.reason);
+		finish(l, j, PUBLISH_RETURNED, "no queue would get it: the broker returned it (%s)",
+		       l->returned.reason);
 	}
 }
 
@@ -425,7 +432,7 @@ static int go_on(struct lane *l, uint64_t now) {
 static int send_jobs(struct lane *l, uint64_t now) {
 	l->wants_write = false;
 	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
-		struct job *j = l->sending ? NULL : next_job(l, now);
+		struct job *j = l->sending || l->refused ? NULL : next_job(l, now);
 		int r;
 
 		if (!j && !l->sending)
@@ -457,11 +464,21 @@ static int open_channel(struct lane *l, uint64_t now) {
 	return r;
 }
 
+/* RabbitMQ (3.10) refuses everything on a channel that has begun to publish to a quorum queue while its leader was dead and no
+ * other was elected, for as long as the channel lives. */
+static int renew_channel(struct lane *l, uint64_t now) {
+	forget_channel(l);
+	lane_set_state(l, LANE_CLOSING, now);
+	return request_channel_close(l->connection, (uint16_t)l->number);
+}
+
 int lane_work(struct lane *l, uint64_t now) {
 	int r = lane_expire(l, now);
 
 	if (r < 0)
 		return r;
+	if (l->state == LANE_READY && l->refused && lane_is_quiet(l))
+		return renew_channel(l, now);
 	if (l->state == LANE_CLOSED && !list_is_empty(&l->waiting) && now >= l->retry_usec)
 		return open_channel(l, now);
 	return l->state == LANE_READY && !l->held ? send_jobs(l, now) : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A channel in confirm mode that publishes jobs in order, in the broker's thread: a state machine that each frame of the channel and
- * each turn of the thread moves on; it never waits. Results as of struct channel. Its times are those of a clock that stands still
- * while the connection is blocked: see publishing.c. Private to this room. */
+/* A channel in confirm mode that publishes jobs in order, in the broker's thread: a state machine that each frame of the
+ * channel and each turn of the thread moves on; it never waits. Results as of struct channel. Its times are those of a clock
+ * that stands still while the connection is blocked: see publishing.c. Private to this room. */
 #pragma once
 
 #include <stdbool.h>
@@ -52,6 +52,7 @@ struct lane {
 	uint64_t tag;	     /* of the last job that was sent completely, on this opening of the channel */
 	unsigned given_up;   /* jobs of this opening whose confirm did not come in time */
 	bool held;	     /* channel.flow: nothing may be sent */
+	bool refused;	     /* something was, on this opening: nothing more is begun, and a new channel is opened when it is quiet */
 	bool wants_write;    /* there is something to be sent, and no room in the socket */
 	uint64_t deadline_usec; /* of the awaited answer; USEC_INFINITY if none */
 	uint64_t retry_usec;	/* CLOSED: not before */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread's way to the main thread: a mailbox, and behind it a list for what does not fit. Nothing is ever dropped; while the
- * list is not empty, the thread reads nothing more from the broker, which bounds it. Private to this room. */
+/* The thread's way to the main thread: a mailbox, and behind it a list for what does not fit. Nothing is ever dropped;
+ * while the list is not empty, the thread reads nothing more from the broker, which bounds it. Private to this room. */
 #pragma once
 
 #include <stdbool.h>

@@ -26,8 +26,11 @@ struct publisher {
 };
 
 static const char *const result_names[] = {
-	[PUBLISH_CONFIRMED] = "confirmed",     [PUBLISH_RETURNED] = "returned", [PUBLISH_REFUSED] = "refused",
-	[PUBLISH_FAILED] = "failed", [PUBLISH_UNCONFIRMED] = "unconfirmed",
+	[PUBLISH_CONFIRMED] = "confirmed",
+	[PUBLISH_RETURNED] = "returned",
+	[PUBLISH_REFUSED] = "refused",
+	[PUBLISH_FAILED] = "failed",
+	[PUBLISH_UNCONFIRMED] = "unconfirmed",
 };
 
 const char *publish_result_to_string(enum publish_result r) {
@@ -118,8 +121,8 @@ static const struct endpoint_callbacks endpoint_callbacks = {
 	.released = publisher_release,
 };
 
-/* The mailboxes' limit. Each message in hand, and of an ended epoch each once again, has one publication under way at most; the rest are
- * events. */
+/* The mailboxes' limit. Each message in hand, and of an ended epoch each once again, has one publication under way at
+ * most; the rest are events. */
 static size_t mailbox_limit(const struct config *config, const struct config_broker *broker, uint32_t *ret_lanes) {
 	size_t limit = 64;
 	uint32_t lanes = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The publishing connection of a broker, as the main thread sees it: a second connection with a thread of its own, so that a
- * broker that stops reading what is published (connection.blocked) does not stop acknowledgements. Every publication is mandatory and
- * confirmed: it is done when the broker has confirmed it and has not returned it, or when it has become clear that this will not
- * happen. Every function here is called on the main thread, every callback runs on it, from the event loop, never from
- * inside a function of this header. */
+/* The publishing connection of a broker, as the main thread sees it: a second connection with a thread of its own, so that
+ * a broker that stops reading what is published (connection.blocked) does not stop acknowledgements. Every publication is
+ * mandatory and confirmed: it is done when the broker has confirmed it and has not returned it, or when it has become clear
+ * that this will not happen. Every function here is called on the main thread, every callback runs on it, from the event
+ * loop, never from inside a function of this header. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,8 +21,8 @@ enum publish_result {
 	PUBLISH_CONFIRMED,   /* the broker has taken responsibility for it, in a queue at least */
 	PUBLISH_RETURNED,    /* no queue is bound there (basic.return): it is nowhere */
 	PUBLISH_REFUSED,     /* basic.nack: a queue is full and refuses, or the broker failed internally */
-	PUBLISH_FAILED,	     /* it was not sent: no connection in time, stopping, no such exchange, not allowed, too large a header ... */
-	PUBLISH_UNCONFIRMED, /* it was sent, but no answer came in time, or the channel or connection was lost: it may be there or not */
+	PUBLISH_FAILED,	     /* it is nowhere: no connection in time, stopping, no such exchange, too large a header ... */
+	PUBLISH_UNCONFIRMED, /* it was sent, but no answer came, or the channel or connection was lost: it may be there or not */
 };
 
 /* What is to be published, and what became of it. Owned by the publisher from publisher_publish until `done`. */
@@ -44,9 +44,9 @@ struct publication {
 
 	enum publish_result result;
 	char *reason; /* owned; why it is not CONFIRMED, one printable line without secrets; NULL if confirmed or no memory */
-	/* Called once, on the main thread, before BROKER_STOPPED at the latest; takes ownership. Message, exchange and keys are
-	 * there again, but for those that a thread keeps which did not end in time (UNCONFIRMED): then they are NULL. Not called any
-	 * more after publisher_free. */
+	/* Called once, on the main thread, before BROKER_STOPPED at the latest; takes ownership. Message, exchange and
+	 * keys are there again, but for those that a thread keeps which did not end in time (UNCONFIRMED): then they are
+	 * NULL. Not called any more after publisher_free. */
 	void (*done)(struct publication *p, void *userdata);
 	void *userdata;
 };
@@ -60,8 +60,8 @@ DEFINE_CLEANUP(struct publication *, publication_free);
 struct publisher_callbacks {
 	/* BROKER_UP, BROKER_WAITING ...: as for struct broker_callbacks. */
 	void (*state)(struct publisher *p, enum broker_state state, const struct broker_report *report, void *userdata);
-	/* connection.blocked (true, with the broker's reason) and connection.unblocked. Publications wait meanwhile, for as long as it
-	 * takes. May be NULL. */
+	/* connection.blocked (true, with the broker's reason) and connection.unblocked. Publications wait meanwhile, for
+	 * as long as it takes. May be NULL. */
 	void (*blocked)(struct publisher *p, bool blocked, const char *reason, void *userdata);
 };
 
@@ -70,7 +70,8 @@ struct publisher_callbacks {
 int publisher_new(sd_event *event, struct config *config, const struct config_broker *broker,
 		  const struct publisher_callbacks *callbacks, void *userdata, struct publisher **ret);
 
-/* Ends the thread at once, if publisher_stop has not, and frees everything, publications under way too. Otherwise as broker_free. */
+/* Ends the thread at once, if publisher_stop has not, and frees everything, publications under way too. Otherwise as
+ * broker_free. */
 struct publisher *publisher_free(struct publisher *p);
 DEFINE_CLEANUP(struct publisher *, publisher_free);
 
@@ -78,10 +79,11 @@ DEFINE_CLEANUP(struct publisher *, publisher_free);
  * that lane alone. Lanes are numbered from 0. At most two per queue of the configuration. -ENOBUFS: more than that; -ENOMEM. */
 int publisher_add_lane(struct publisher *p, uint32_t *ret);
 
-/* Begins to publish. While there is no connection it waits for one, for confirm_timeout; while the connection is blocked it waits
- * for as long as that takes; once sent it waits for its confirm for confirm_timeout (not counting time that is blocked). 0: the
- * publisher's, `done` will tell. -ENOTCONN: after publisher_stop; -ENOBUFS: the thread is stuck and its mailbox full; on
- * failure the publication remains the caller's, and `done` is not called. */
+/* Begins to publish. While there is no connection it waits for one, for confirm_timeout (or longer by what is left of an
+ * attempt to connect, which is not interrupted for it); while the connection is blocked it waits for as long as that takes;
+ * once sent it waits for its confirm for confirm_timeout (not counting time that is blocked). 0: the publisher's, `done`
+ * will tell. -ENOTCONN: after publisher_stop; -ENOBUFS: the thread is stuck and its mailbox full; on failure the
+ * publication remains the caller's, and `done` is not called. */
 int publisher_publish(struct publisher *p, struct publication *pub);
 
 /* Takes nothing more: what has not been sent fails at once, what was sent is waited for until timeout_usec at the latest,

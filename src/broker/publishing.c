@@ -13,13 +13,14 @@
 #define DECLARER_CHANNEL 1
 #define FIRST_LANE_CHANNEL 2
 
-/* Owned by the thread. The lanes and the declarer live by a clock of their own, which stands still while the broker does not read
- * (connection.blocked) or nobody reads what it says (a backlog): in that time nothing falls due. */
+/* Owned by the thread. The lanes and the declarer live by a clock of their own, which stands still while the broker
+ * does not read (connection.blocked) or nobody reads what it says (a backlog): in that time nothing falls due. */
 struct publishing {
 	struct outbox *outbox; /* borrowed */
 	struct declarer declarer;
 	struct lane *lanes; /* owned; n_lanes of them */
 	uint32_t n_lanes;
+	uint32_t first; /* the lane whose turn it is to be served first */
 	bool stopping;
 	bool blocked;
 	uint64_t blocked_usec; /* since when it is blocked; real time */
@@ -85,9 +86,6 @@ static void publishing_down(void *self, const char *reason, uint64_t now) {
 	for (uint32_t i = 0; i < s->n_lanes; i++)
 		lane_down(&s->lanes[i], reason);
 	declarer_down(&s->declarer);
-	/* What was being sent waits again, but there is nothing any more that it could wait for. */
-	if (s->stopping)
-		publishing_stop(s);
 }
 
 static int publishing_frame(void *self, const amqp_frame_t *frame, uint64_t now) {
@@ -121,12 +119,15 @@ static int publishing_work(void *self, uint64_t now) {
 
 	if (s->blocked)
 		return 0;
+	/* Each may fill what room there is in the socket: another one is the first each time. */
 	for (uint32_t i = 0; i < s->n_lanes; i++) {
-		r = lane_work(&s->lanes[i], own);
+		r = lane_work(&s->lanes[(s->first + i) % s->n_lanes], own);
 		if (r < 0)
 			return r;
 		more |= r;
 	}
+	if (s->n_lanes > 0)
+		s->first = (s->first + 1) % s->n_lanes;
 	/* After the lanes, which tell it what they need. */
 	r = declarer_work(&s->declarer, own);
 	return r < 0 ? r : more;
@@ -174,9 +175,11 @@ static void publishing_postpone(void *self, uint64_t usec) {
 static void publishing_blocked(void *self, bool blocked, uint64_t now) {
 	struct publishing *s = self;
 
-	if (s->blocked && !blocked)
+	if (s->blocked && !blocked) {
 		s->stood_usec += now - s->blocked_usec;
-	else if (!s->blocked && blocked)
+		declarer_renew(&s->declarer);
+	}
+	if (!s->blocked && blocked)
 		s->blocked_usec = now;
 	s->blocked = blocked;
 }

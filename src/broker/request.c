@@ -13,7 +13,8 @@
 /* RabbitMQ's arguments that have keys of their own in the configuration. */
 #define ARGUMENT_QUEUE_TYPE "x-queue-type"
 #define ARGUMENT_PRIORITY "x-priority"
-/* How long a delay queue outlives its last declaration, besides twice its delay; RabbitMQ takes at most 2^32 - 1 milliseconds. */
+/* How long a delay queue outlives its last declaration, besides twice its delay; RabbitMQ takes at most 2^32 - 1
+ * milliseconds. */
 #define EXPIRES_MORE_MSEC (UINT64_C(60) * 60 * 1000)
 #define EXPIRES_MAX_MSEC UINT64_C(4294967295)
 

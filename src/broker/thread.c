@@ -200,8 +200,8 @@ static int turn(struct thread *t) {
 	int more, r;
 
 	link_busy_connected(t->link, t->connection.heartbeat);
-	/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to blame: while
-	 * there is one the role's clocks stand still. */
+	/* What the broker has to answer in time may lie unread behind a backlog, for which only the main thread is to
+	 * blame: while there is one the role's clocks stand still. */
 	if (t->backlog_usec)
 		t->role->postpone(t->self, now - t->backlog_usec);
 	if (outbox_flush(&t->outbox)) {
@@ -291,6 +291,7 @@ static void wait_before_retry(struct thread *t) {
 /* Hands over what is left. Nobody waits for it once stop_now is set. */
 static void finish(struct thread *t) {
 	link_busy_connected(t->link, 0);
+	/* What was being sent when the connection ended waits again, for nothing. */
 	stop(t);
 	for (;;) {
 		/* What was posted after the stop, or while the connection was closing, goes back. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a broker's thread: connect, serve, wait, again, until it is told to stop. What it does with a connection, to consume
- * or to publish, is its role. Private to this room. */
+/* The life of a broker's thread: connect, serve, wait, again, until it is told to stop. What it does with a connection, to
+ * consume or to publish, is its role. Private to this room. */
 #pragma once
 
 #include <pthread.h>
@@ -49,6 +49,7 @@ struct role {
 	bool (*unfinished)(const void *self);
 };
 
-/* Starts the thread, with all signals blocked. It takes its own references to the link and to the configuration. -ENOMEM, -EAGAIN. */
+/* Starts the thread, with all signals blocked. It takes its own references to the link and to the configuration. -ENOMEM,
+ * -EAGAIN. */
 int thread_start(struct link *link, struct config *config, const struct config_broker *broker, const struct role *role,
 		 uint32_t max_slots, pthread_t *ret);

@@ -31,12 +31,13 @@ static bool is_ip(const char *name) {
 	return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 }
 
-void tls_init(struct tls *t, const struct config_tls *config, const char *host, void (*connected)(int fd, void *userdata),
-	      void *userdata) {
+void tls_init(struct tls *t, const struct config_tls *config, const char *host,
+	      void (*connected)(int fd, void *userdata), void *userdata) {
 	size_t len;
 
 	*t = (struct tls){.config = config, .connected = connected, .userdata = userdata, .alert = -1};
-	(void)snprintf(t->name, sizeof(t->name), "%s", config->server_name ? config->server_name : host);
+	(void)snprintf(t->name, sizeof(t->name), "%s",
+		       config->server_name && config->server_name[0] ? config->server_name : host);
 	/* Neither the dot that ends a complete name nor the zone of a link-local address is in a certificate. */
 	len = strlen(t->name);
 	if (len > 1 && t->name[len - 1] == '.')
@@ -139,7 +140,8 @@ static int verify(X509_STORE_CTX *store, void *userdata) {
 	return r;
 }
 
-/* The library asks for the name that it connects to, which is always a numeric address here. Not every server takes these. */
+/* The library asks for the name that it connects to, which is always a numeric address here. Not every server takes
+ * these. */
 static void set_server_name(struct tls *t, SSL *ssl) {
 	(void)SSL_set_tlsext_host_name(ssl, t->name_is_ip ? NULL : t->name);
 }
@@ -209,10 +211,12 @@ static int find_reason(const struct dial *d, const struct addrinfo *a, uint64_t 
 	return r < 0 ? r : -ECONNREFUSED;
 }
 
-static int attempt(const struct dial *d, const struct addrinfo *a, uint64_t deadline_usec, void *userdata, bool *ret_final) {
+static int attempt(const struct dial *d, const struct addrinfo *a, uint64_t deadline_usec, void *userdata,
+		   bool *ret_final) {
 	uint64_t now = clock_now_usec();
 	uint64_t left = deadline_usec > now ? deadline_usec - now : 0;
-	struct timeval timeout = {.tv_sec = (time_t)(left / USEC_PER_SEC), .tv_usec = (suseconds_t)(left % USEC_PER_SEC)};
+	struct timeval timeout = {.tv_sec = (time_t)(left / USEC_PER_SEC),
+				  .tv_usec = (suseconds_t)(left % USEC_PER_SEC)};
 	struct tls *t = userdata;
 	char address[NI_MAXHOST];
 
@@ -262,8 +266,8 @@ void tls_clear(struct tls *t) {
 bool tls_told_why(struct tls *t, int fd, char *buf, size_t size) {
 	char byte;
 
-	/* A send may have failed because the peer is gone, before what it said at last was read. The library has closed its
-	 * descriptor by now. */
+	/* A send may have failed because the peer is gone, before what it said at last was read. The library has closed
+	 * its descriptor by now. */
 	if (t->alert < 0 && t->ssl && fd >= 0 && SSL_set_fd(t->ssl, fd) == 1)
 		(void)SSL_read(t->ssl, &byte, 1);
 	ERR_clear_error();

@@ -101,7 +101,8 @@ void tls_error_verify(const struct tls *t, X509_STORE_CTX *store, char *buf, siz
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		append_which(&b, certificate, X509_STORE_CTX_get_error_depth(store));
-		strbuf_append_str(&b, error == X509_V_ERR_CERT_HAS_EXPIRED ? " has expired, on " : " is not valid before ");
+		strbuf_append_str(&b,
+				  error == X509_V_ERR_CERT_HAS_EXPIRED ? " has expired, on " : " is not valid before ");
 		append_time(&b, error == X509_V_ERR_CERT_HAS_EXPIRED ? X509_get0_notAfter(certificate)
 								     : X509_get0_notBefore(certificate));
 		break;
@@ -112,12 +113,15 @@ void tls_error_verify(const struct tls *t, X509_STORE_CTX *store, char *buf, siz
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_UNTRUSTED:
 		strbuf_printf(&b, "the broker's certificate comes from an unknown CA: %s is not trusted by ",
-			      error == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ? "it signed itself, and" : "what signed it");
-		strbuf_append_str(&b, t->config->ca_file ? t->config->ca_file : "this system (there is no tls.ca_file)");
+			      error == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ? "it signed itself, and"
+									      : "what signed it");
+		strbuf_append_str(&b,
+				  t->config->ca_file ? t->config->ca_file : "this system (there is no tls.ca_file)");
 		break;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		strbuf_printf(&b, "the broker's certificate is for another host: expected %s, the certificate is for ", t->name);
+		strbuf_printf(&b, "the broker's certificate is for another host: expected %s, the certificate is for ",
+			      t->name);
 		append_names(&b, X509_STORE_CTX_get0_cert(store));
 		break;
 	case X509_V_ERR_INVALID_PURPOSE:
@@ -148,9 +152,10 @@ void tls_error_alert(const struct tls *t, char *buf, size_t size) {
 		(void)snprintf(buf, size, "the broker wants a client certificate (tls.cert_file)");
 		return;
 	case SSL_AD_HANDSHAKE_FAILURE:
-		(void)snprintf(buf, size, "the broker ended the TLS handshake (%s): %s", text,
-			       certificate ? "it does not accept the client certificate, or no common cipher exists"
-					   : "it may want a client certificate (tls.cert_file), or no common cipher exists");
+		(void)snprintf(
+			buf, size, "the broker ended the TLS handshake (%s): %s", text,
+			certificate ? "it does not accept the client certificate, or no common cipher exists"
+				    : "it may want a client certificate (tls.cert_file), or no common cipher exists");
 		return;
 	case SSL_AD_BAD_CERTIFICATE:
 	case SSL_AD_UNSUPPORTED_CERTIFICATE:
@@ -159,7 +164,8 @@ void tls_error_alert(const struct tls *t, char *buf, size_t size) {
 	case SSL_AD_CERTIFICATE_UNKNOWN:
 	case SSL_AD_UNKNOWN_CA:
 		if (certificate)
-			(void)snprintf(buf, size, "the broker does not accept the client certificate in %s: %s", certificate, text);
+			(void)snprintf(buf, size, "the broker does not accept the client certificate in %s: %s",
+				       certificate, text);
 		else
 			(void)snprintf(buf, size, "the broker wants a client certificate (tls.cert_file): %s", text);
 		return;

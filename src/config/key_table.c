@@ -236,7 +236,7 @@ const struct key config_keys[] = {
 	{COMMON(RETRY, "max_attempts", UINT, "the number of attempts after which a message is rejected; 0: no limit"),
 	 RANGE(0, 1000000), .fallback = "10", AT(config_retry, max_attempts)},
 	{COMMON(RETRY, "queue_type", ENUM, "the type of the queues that messages wait in"),
-	 .names = config_queue_type_names, .fallback_note = "\"quorum\" where declare says that type, else \"classic\"",
+	 .names = config_queue_type_names, .fallback_note = "\"classic\" where declare says that type, else \"quorum\"",
 	 AT(config_retry, queue_type)},
 
 	{COMMON(DEAD_LETTER, "exchange", STRING, "the exchange to publish to; \"\": the default exchange"),

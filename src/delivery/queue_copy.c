@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,8 @@ static void failed(struct queue *q, struct delivery *d, enum publish_result resu
 	snprintf(reason, sizeof(reason), "the copy was %s%s%s", publish_result_to_string(result), why ? ": " : "", why ? why : "");
 	set_trouble(q, reason);
 	q->counters.copies_failed++;
+	if (q->copy_failures < UINT_MAX)
+		q->copy_failures++;
 	if (d->lost) {
 		queue_lost_end(q, d, false);
 		return;
@@ -43,6 +46,7 @@ static void confirmed(struct queue *q, struct delivery *d) {
 	struct record_input in = queue_work_describe(q, d, outcome_to_string(d->outcome));
 
 	set_trouble(q, NULL);
+	q->copy_failures = 0;
 	if (d->outcome == OUTCOME_RETRY)
 		q->counters.retried++;
 	else
@@ -61,7 +65,6 @@ static void confirmed(struct queue *q, struct delivery *d) {
 }
 
 static void on_done(struct publication *p, void *userdata) {
-	CLEANUP(publication_free) struct publication *done = p;
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
 
@@ -73,6 +76,7 @@ static void on_done(struct publication *p, void *userdata) {
 		confirmed(q, d);
 	else
 		failed(q, d, p->result, p->reason);
+	publication_free(p);
 	queue_work_start(q);
 	queue_check_stopped(q);
 	queue_changed(q);

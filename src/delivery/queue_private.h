@@ -51,6 +51,7 @@ struct queue {
 	uint32_t retry_lane; /* of the publisher, if there is one */
 	uint32_t dead_letter_lane;
 	char *copy_trouble; /* owned; why the last copy failed; NULL: it did not */
+	unsigned copy_failures; /* in a row */
 	struct results results;
 	unsigned n_lost; /* deliveries that are RUNNING or PUBLISHING and lost */
 };

@@ -107,7 +107,7 @@ uint64_t queue_work_hold_usec(const struct queue *q, const struct delivery *d) {
 	/* Nothing is held when we are about to leave. */
 	if (q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED)
 		return 0;
-	return retry_hold_usec(q->config, q->failures, d->attempt);
+	return retry_hold_usec(q->config, q->failures > q->copy_failures ? q->failures : q->copy_failures, d->attempt);
 }
 
 /* The list is in the order in which its deliveries are due; a new one is mostly the last. */

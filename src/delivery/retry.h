@@ -26,5 +26,5 @@ bool retry_next(const struct config_retry *policy, unsigned attempt, uint32_t ra
 void retry_queue_name(const char *queue, enum config_queue_type type, uint64_t delay_usec, char name[static RETRY_NAME_MAX]);
 
 /* How long a message that is to be requeued is held: the configured delay, doubled for each failure in a row of its queue
- * (`failures`, this one included) or for each earlier attempt at the message, whichever is more, up to the maximum. */
+ * (`failures`, of handlers or of copies, this one included) or for each earlier attempt at the message, whichever is more, up to the maximum. */
 uint64_t retry_hold_usec(const struct config_queue *queue, unsigned failures, unsigned attempt);

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What the fault tests stand on: a publisher that runs beside the fault, and the account of where each of its messages is in the
-end."""
+"""What the fault tests stand on: a publisher that runs beside the fault, and the account of where each of its messages is
+in the end."""
 
 import collections
 import contextlib
 import hashlib
 import itertools
+import logging
 import random
 import threading
 import time
@@ -13,6 +14,9 @@ import time
 import pika
 
 from harness import Rabbit, handler, wait_until
+
+# What fails here fails on purpose, and is in the account.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 # Reconnects at once, and notices a silent peer within two seconds.
 QUICK = {"heartbeat": 1, "connect_timeout": "1s", "reconnect": {"min_delay": "100ms", "max_delay": "500ms"}}
@@ -24,7 +28,8 @@ def working(queue, ledger, seconds=0.02, **keys):
 
 
 def deciding(queue, ledger, dead, seconds=0.02, **keys):
-    """The same with every outcome: 1 requeue, 75 retry, 65 reject into the queue `dead`; a signal is a retry, a timeout is a requeue."""
+    """The same with every outcome: 1 requeue, 75 retry, 65 reject into the queue `dead`; a signal is a retry, a timeout a
+    requeue."""
     return {**working(queue, ledger, seconds),
             "handler": {**handler("work", ledger, seconds), "timeout": "1500ms", "kill_grace": "300ms"},
             "outcomes": {"requeue": [1], "retry": [75], "reject": [65], "otherwise": "requeue", "on_signal": "retry",
@@ -55,7 +60,7 @@ class Load:
         self.returned = set()
         self.reconnects = -1
         self._rate, self._plan, self._most = rate, plan, most
-        self._rng = random.Random(seed)
+        self._rng = random.Random(seed)  # for what a message is; its pace is not repeatable anyway
         self._prefix = f"load{next(self._numbers)}-"
         self._end, self._pause = threading.Event(), threading.Event()
         self._error = None
@@ -119,10 +124,10 @@ class Load:
         try:
             channel = connection.channel()
             channel.confirm_delivery()
-            while self._wanted():
+            while self._wanted() and connection.is_open:
+                connection.sleep(random.uniform(0.2, 1.8) / self._rate)
                 if not self._pause.is_set():
                     self._publish(channel)
-                connection.sleep(self._rng.uniform(0.2, 1.8) / self._rate)
         finally:
             with contextlib.suppress(pika.exceptions.AMQPError, OSError):
                 connection.close()
@@ -141,8 +146,12 @@ class Load:
         try:
             channel.basic_publish("", queue, body, properties, mandatory=True)
             self.confirmed.add(name)
-        except (pika.exceptions.UnroutableError, pika.exceptions.NackError):
+        except pika.exceptions.UnroutableError:
             self.returned.add(name)
+        except pika.exceptions.NackError:
+            # Over a new connection: RabbitMQ 3.10 refuses everything on a channel that has begun to publish to a quorum queue
+            # while its leader was dead and no other was elected, for as long as the channel lives.
+            channel.connection.close()
 
     def owns(self, name):
         return name.startswith(self._prefix)

@@ -18,8 +18,8 @@ IN_HAND = "what was in hand when the connection was lost comes again"
 
 @pytest.fixture(scope="module", name="mature")
 def _mature(_fragile):
-    """A quorum queue, and when it may lose its broker. RabbitMQ 3.10 puts a new quorum queue's term on disk within five seconds;
-    killed before, it never elects a leader again, whoever the client is."""
+    """A quorum queue, and when it may lose its broker. RabbitMQ 3.10 puts a new quorum queue's term on disk within five
+    seconds; killed before, it never elects a leader again, whoever the client is."""
     if not _fragile.running:
         _fragile.start()
     client = Rabbit(_fragile).connect()
@@ -113,8 +113,8 @@ def test_row_10_delivery_timeout(fragile, fragile_rabbit, daemon, ledger, name, 
 
 
 def test_row_11_queue_deleted(fragile, fragile_rabbit, daemon, ledger, name, settle_accounts):
-    """Consumed again when it is there again, with backoff; another queue does not notice. What was in the queue went with it: it
-    is deleted while it is empty."""
+    """Consumed again when it is there again, with backoff; another queue does not notice. What was in the queue went with it:
+    it is deleted while it is empty."""
     queue, other = fragile_rabbit.declare(name()), fragile_rabbit.declare(name("other"))
     with Load(fragile, queue) as load, Load(fragile, other) as calm:
         d = daemon(configuration(broker={"url": fragile.url, **QUICK}, queues=[
@@ -179,8 +179,8 @@ def test_row_13_bad_login(fragile, fragile_rabbit, daemon, ledger, name, settle_
 
 
 def test_row_14_resource_alarm(fragile, fragile_rabbit, daemon, ledger, name, settle_accounts):
-    """The broker blocks who publishes: good messages are acknowledged, the others keep theirs until their copies can be published;
-    no confirm_timeout runs out meanwhile."""
+    """The broker blocks who publishes: good messages are acknowledged, the others keep theirs until their copies can be
+    published; no confirm_timeout runs out meanwhile."""
     queue, dead = fragile_rabbit.declare(name()), fragile_rabbit.declare(name("dead"))
     with Load(fragile, queue, rate=500, plan=lambda rng: rng.choice(["75/1", "65"]) if rng.random() < 0.2 else None,
               most=100) as load:

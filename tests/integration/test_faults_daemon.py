@@ -87,7 +87,7 @@ def test_row_36_crash_loop(broker, rabbit, daemon, ledger, name, settle_accounts
         load.wait(20)
         for _ in range(kills):
             d = daemon(config)
-            time.sleep(rng.uniform(0.2, 0.7))
+            time.sleep(rng.uniform(0.1, 0.6))
             kill(d, ledger)
         d = daemon(config)
     wait_handled(load, ledger)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from faults import QUICK, Load, wait_handled, working
+from faults import QUICK, Load, deciding, wait_dead, wait_handled, working
 from harness import configuration, wait_until
 from network import Namespace, Proxy, reset_connections
 
@@ -21,7 +21,7 @@ def _away():
 
 
 def test_row_05_black_hole(broker, rabbit, daemon, ledger, name, settle_accounts, away):
-    """Packets vanish: noticed within two heartbeats, handlers finish, what they settle later hurts nothing, and it comes back."""
+    """Packets vanish: noticed within two heartbeats, handlers finish, what they settle later hurts nothing; it comes back."""
     queues = [rabbit.declare(name("classic")), rabbit.declare(name("quorum"), "quorum")]
     with Proxy(broker.port, away.here) as proxy, Load(broker, queues, rate=60) as load:
         proxy.open()
@@ -102,8 +102,8 @@ def test_row_08_garbage_and_truncated_frames(broker, rabbit, daemon, ledger, nam
 
 @pytest.mark.parametrize("confirms", ["swallow", "cut"])
 def test_row_15_copy_unconfirmed(broker, rabbit, daemon, ledger, name, settle_accounts, confirms):
-    """The broker has a copy and its confirm does not arrive, or the connection breaks instead: the original is not acknowledged.
-    It comes again, and so there may be a second copy."""
+    """The broker has a copy and its confirm does not arrive, or the connection breaks instead: the original is not
+    acknowledged. It comes again, and so there may be a second copy."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
     with Proxy(broker.port) as proxy:
         proxy.open()

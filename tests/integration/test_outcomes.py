@@ -46,7 +46,7 @@ def config(broker, queue, dead, ledger, kind, **keys):
     return configuration(broker={"url": broker.url}, queues=[{
         "name": queue, "handler": handler("obey", ledger, timeout="1s", kill_grace="100ms"), "prefetch": 10, "concurrency": 2,
         "requeue": {"delay": "100ms", "max_delay": "100ms"}, "outcomes": OUTCOMES,
-        "retry": {**SOON, **({"queue_type": "quorum"} if kind == "quorum" else {})}, "dead_letter": {"routing_key": dead}, **keys}])
+        "retry": {**SOON, "queue_type": kind}, "dead_letter": {"routing_key": dead}, **keys}])
 
 
 def test_every_outcome(broker, rabbit, daemon, ledger, kind, queues):
@@ -118,7 +118,7 @@ def test_a_dead_letter_says_why(broker, rabbit, daemon, ledger, kind, queues):
 def test_a_retried_message_looks_like_the_first(broker, rabbit, daemon, records, name):
     """After the way through the delay queue a handler sees the exchange and the routing key of the publisher, and the attempt."""
     queue = rabbit.declare(name())
-    rabbit.queues.append(delay_queue(queue, 200))
+    rabbit.queues.append(delay_queue(queue, 200, "quorum"))
     rabbit.channel.queue_bind(queue, "amq.topic", queue + ".#")
     d = daemon(configuration(broker={"url": broker.url}, queues=[{
         "name": queue, "handler": handler("record", records, "75"), "outcomes": {"retry": [75]}, "retry": SOON}]))
@@ -206,7 +206,7 @@ def test_a_copy_that_is_returned_or_refused(broker, rabbit, daemon, ledger, name
         rabbit.publish(q, "exit 1", message_id=k)
     healthy, dead = rabbit.declare(name("healthy")), rabbit.declare(name("dead"))
     d = daemon(configuration(broker={"url": broker.url}, defaults={
-        "handler": handler("obey", ledger), "outcomes": {"otherwise": "reject"}, "requeue": {"delay": "300ms", "max_delay": "300ms"}},
+        "handler": handler("obey", ledger), "outcomes": {"reject": [1]}, "requeue": {"delay": "300ms", "max_delay": "900ms"}},
         queues=[{"name": q, "dead_letter": targets[k]} for k, q in work.items()] + [
             {"name": healthy, "dead_letter": {"routing_key": dead}}]))
     rabbit.publish(healthy, "exit 1", message_id="healthy")
@@ -215,6 +215,7 @@ def test_a_copy_that_is_returned_or_refused(broker, rabbit, daemon, ledger, name
     for k, q in work.items():
         lines = d.wait_settled(3, q)
         assert {s["decision"] for s in lines} == {"requeue"} and all(reasons[k] in s["reason"] for s in lines), lines
+        assert [s["delay"] for s in lines[:3]] == ["0.300s", "0.600s", "0.900s"], "it grows, though the handler is sound"
     d.wait_status("cannot publish copies")
     # Now there is room: the next attempt succeeds.
     rabbit.drain(full)
@@ -228,7 +229,7 @@ def test_a_copy_that_is_returned_or_refused(broker, rabbit, daemon, ledger, name
 def test_max_attempts_without_a_header(broker, rabbit, daemon, ledger, name):
     """A redelivered message of a classic queue has had an unknown number of attempts: it counts as the first."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
-    rabbit.queues.append(delay_queue(queue, 200))
+    rabbit.queues.append(delay_queue(queue, 200, "quorum"))
     d = daemon(configuration(broker={"url": broker.url}, queues=[{
         "name": queue, "handler": handler("obey", ledger), "requeue": {"delay": "50ms"}, "retry": {**SOON, "max_attempts": 2},
         "outcomes": {"retry": [75]}, "dead_letter": {"routing_key": dead}}]))

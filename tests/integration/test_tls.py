@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""amqps: whom the daemon trusts, who it says it is, and what it says when that fails. Against the TLS listeners of a RabbitMQ."""
+"""amqps: whom the daemon trusts, who it says it is, and what it says when that fails. Against TLS listeners of RabbitMQ."""
 
 import hashlib
 import itertools
@@ -149,7 +149,7 @@ def test_quiet_connection_lives_on_heartbeats(node, trust, client, daemon, name)
     time.sleep(5)
     client.publish(queue, b"x")
     d.wait_settled(1)
-    assert len([line for line in d.lines if line.endswith(" connected")]) == 1, d.log
+    assert len([line for line in d.lines if line.endswith(" connected with TLS")]) == 1, d.log
     d.stop()
 
 
@@ -190,6 +190,26 @@ def test_broker_killed(certs, trust, daemon, name):
         d.wait_settled(2)
         d.stop()
         rabbit.close()
+
+
+def test_broker_frozen(node, trust, client, daemon, name):
+    """Noticed by the heartbeat; a handshake with the frozen broker ends in time; the watchdog is fed; then it goes on."""
+    queue = client.declare(name())
+    d = daemon(configuration(broker={"url": f"amqps://localhost:{node.listen()}", "tls": trust, "heartbeat": 1,
+                                     "connect_timeout": "1s", **QUICK}, queues=[{
+        "name": queue, "handler": shell("cat")}]), watchdog_usec=1_500_000)
+    wait_until(lambda: client.consumers(queue) == 1, what="a consumer")
+    node.freeze()
+    try:
+        d.wait_log("not connected: no heartbeat")
+        d.wait_log("not connected: the TLS handshake was not over in time")
+        fed = len(d.notify.values("WATCHDOG"))
+        wait_until(lambda: len(d.notify.values("WATCHDOG")) > fed + 1, 10, "a fed watchdog")
+    finally:
+        node.thaw()
+    client.connect().publish(queue, b"after")
+    d.wait_settled(1)
+    d.stop()
 
 
 # ------------------------------------------------------------- the broker's certificate

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A broker for unit tests: just enough AMQP 0-9-1 to log in, to declare, to consume and to settle, to publish and to confirm, and to
- * misbehave on request. It serves one connection after the other, on a thread of its own. What the test sends itself (fake_ack and so
- * on) goes to the connection that is being served. */
+/* A broker for unit tests: just enough AMQP 0-9-1 to log in, to declare, to consume and to settle, to publish and to
+ * confirm, and to misbehave on request. It serves one connection after the other, on a thread of its own. What the test sends
+ * itself (fake_ack and so on) goes to the connection that is being served. */
 #pragma once
 
 #include <arpa/inet.h>
@@ -47,6 +47,7 @@ struct fake_broker {
 	atomic_bool hold_declares;   /* queue.declare is not answered */
 	atomic_bool hold_confirms;   /* nothing that is published is confirmed, but by the test */
 	atomic_bool deaf;            /* does not read */
+	atomic_bool slow;            /* takes its time to read */
 	/* What it saw. */
 	atomic_uint connections;
 	atomic_uint delivered; /* what `deliveries` asked for */
@@ -425,6 +426,8 @@ static inline void fake_serve(struct fake_broker *f, int fd) {
 
 		while (atomic_load(&f->deaf))
 			usleep(1000);
+		if (atomic_load(&f->slow))
+			usleep(100);
 		if (len + 1 > sizeof(payload) || !fake_read(fd, payload, len + 1))
 			return;
 		if (head[0] != 1) {

@@ -37,7 +37,9 @@ int clock_gettime(clockid_t id, struct timespec *ts) {
 static struct {
 	enum broker_state state;
 	unsigned states[BROKER_STOPPED + 1];
+	ptrdiff_t address; /* index of the one that the last report was about */
 	char reason[1280]; /* of the last WAITING */
+	ptrdiff_t waited_for;
 	uint64_t retry_usec;
 	enum consumer_state consumer_state;
 	unsigned consumer_states[CONSUMER_FAILED + 1];
@@ -62,11 +64,12 @@ static void count_callback(void) {
 
 static void on_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
 	ck_assert_ptr_eq(userdata, &seen);
-	ck_assert_ptr_eq(report->address, &config->brokers[0].addresses[0]);
 	count_callback();
+	seen.address = report->address - config->brokers[0].addresses;
 	seen.state = state;
 	seen.states[state]++;
 	if (state == BROKER_WAITING) {
+		seen.waited_for = seen.address;
 		ck_assert_ptr_nonnull(report->reason);
 		(void)snprintf(seen.reason, sizeof(seen.reason), "%s", report->reason);
 		seen.retry_usec = report->retry_usec;
@@ -160,25 +163,33 @@ static void turn_for(uint64_t usec) {
 		ck_assert_int_ge(sd_event_run(event, 10000), 0);
 }
 
-static void start_broker(uint16_t port, const char *more) {
+/* `urls`: the key and its value. The queues are "work" and "more". */
+static void start_broker_with(const char *urls) {
 	char path[] = "/tmp/test_broker.XXXXXX";
 	struct config_problems problems = {0};
 	int fd = mkstemp(path);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_gt(dprintf(fd,
-				 "broker = { url = \"amqp://guest:s3cret@127.0.0.1:%u\"; connect_timeout = 10;\n"
-				 "  reconnect = { min_delay = 0.05; max_delay = 0.2; }; %s };\n"
-				 "queues = ( { name = \"work\"; prefetch = 8; handler = { command = [ \"/bin/true\" ]; "
-				 "}; } );\n",
-				 port, more),
-			 0);
+	ck_assert_int_gt(
+		dprintf(fd,
+			"broker = { %s; connect_timeout = 10; reconnect = { min_delay = 0.05; max_delay = 0.2; }; };\n"
+			"defaults = { prefetch = 8; handler = { command = [ \"/bin/true\" ]; }; };\n"
+			"queues = ( { name = \"work\"; }, { name = \"more\"; } );\n",
+			urls),
+		0);
 	ck_assert_int_eq(config_load(path, &problems, &config), 0);
 	config_problems_clear(&problems);
 	close(fd);
 	unlink(path);
 	ck_assert_int_eq(broker_new(event, config, &config->brokers[0], &broker_callbacks, &seen, &broker), 0);
 	ck_assert_ptr_eq(broker_config(broker), &config->brokers[0]);
+}
+
+static void start_broker(uint16_t port) {
+	char url[128];
+
+	(void)snprintf(url, sizeof(url), "url = \"amqp://guest:s3cret@127.0.0.1:%u\"", port);
+	start_broker_with(url);
 }
 
 static void start_consumer(void) {
@@ -217,7 +228,7 @@ static void teardown_fake(void) {
 
 START_TEST(messages_are_delivered_and_settled) {
 	fake.deliveries = 4;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.messages == 4);
 	ck_assert_int_eq(seen.state, BROKER_UP);
@@ -247,7 +258,7 @@ START_TEST(settlements_of_a_lost_epoch_come_back) {
 	uint64_t epoch;
 
 	fake.deliveries = 2;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.messages == 2);
 	epoch = seen.held[0]->epoch;
@@ -269,7 +280,7 @@ END_TEST
 
 START_TEST(messages_under_way_come_before_cancelled) {
 	fake.deliveries = 1;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.messages == 1);
 	ck_assert_int_eq(consumer_cancel(consumer), 0);
@@ -291,7 +302,7 @@ END_TEST
 
 /* A consume right behind a cancel waits for it. */
 START_TEST(wishes_may_follow_each_other_quickly) {
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
 	ck_assert_int_eq(consumer_cancel(consumer), 0);
@@ -314,7 +325,7 @@ END_TEST
 /* The mailbox is full, so nothing is read, and the answer to basic.cancel lies unread for longer than the broker has for it. */
 START_TEST(main_thread_that_stalls_is_not_the_brokers_silence) {
 	fake.deliveries = 200;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until_stalled(atomic_load(&fake.delivered) == 200);
 	usleep(100000);
@@ -336,7 +347,7 @@ END_TEST
 /* The clock stands still only then. */
 START_TEST(silence_of_the_broker_is_noticed) {
 	fake.mute_on_cancel = true;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
 	ck_assert_int_eq(consumer_cancel(consumer), 0);
@@ -354,7 +365,7 @@ END_TEST
 /* The thread waits for the login, and takes nothing out of its mailbox. */
 START_TEST(wishes_are_not_lost_while_the_thread_is_stuck) {
 	fake.mute = true;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(atomic_load(&fake.connections) == 1);
 	turn_for(100 * USEC_PER_MSEC);
@@ -373,7 +384,7 @@ START_TEST(wishes_are_not_lost_while_the_thread_is_stuck) {
 END_TEST
 
 START_TEST(cancel_needs_no_connection) {
-	start_broker(1, "");
+	start_broker(1);
 	start_consumer();
 	ck_assert_int_eq(consumer_cancel(consumer), 0);
 	ck_until(seen.cancelled == 1);
@@ -384,7 +395,7 @@ END_TEST
 START_TEST(missing_queue_fails_alone_and_is_tried_again) {
 	fake.missing_queue_once = true;
 	fake.deliveries = 1;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.consumer_states[CONSUMER_FAILED] == 1);
 	ck_assert_ptr_nonnull(strstr(seen.consumer_reason, "no queue 'work'"));
@@ -395,10 +406,70 @@ START_TEST(missing_queue_fails_alone_and_is_tried_again) {
 }
 END_TEST
 
+/* What the second consumer saw. */
+static struct {
+	unsigned messages;
+	unsigned losts;
+	unsigned failures;
+	bool consuming;
+} other;
+
+static void on_other_message(struct message *m, void *userdata) {
+	other.messages++;
+	message_free(m);
+}
+
+static void on_other_state(enum consumer_state state, const struct broker_report *report, void *userdata) {
+	other.failures += state == CONSUMER_FAILED;
+	other.consuming = state == CONSUMER_CONSUMING;
+}
+
+static void on_other_lost(uint64_t epoch, void *userdata) {
+	other.losts++;
+}
+
+START_TEST(delivery_timeout_costs_one_consumer_its_channel_and_no_more) {
+	const struct consumer_callbacks callbacks = {
+		.message = on_other_message,
+		.state = on_other_state,
+		.lost = on_other_lost,
+		.unsettled = on_unsettled,
+		.cancelled = on_cancelled,
+	};
+	struct consumer *second;
+
+	other = (typeof(other)){0};
+	fake.deliveries = 2;
+	start_broker(fake.port);
+	start_consumer();
+	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[1], &callbacks, NULL, &second), 0);
+	ck_assert_int_eq(consumer_consume(second, 1), 0);
+	ck_until(seen.messages == 2 && other.messages == 2);
+	fake_close_channel(&fake, 1, 406,
+			   "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: "
+			   "1800000 ms.");
+	ck_until(seen.consumer_states[CONSUMER_FAILED] == 1);
+	ck_assert_ptr_nonnull(strstr(seen.consumer_reason, "consumer_timeout"));
+	ck_assert_uint_eq(seen.losts, 1);
+	ck_until(seen.messages == 4);
+	ck_assert_int_eq(seen.consumer_state, CONSUMER_CONSUMING);
+	ck_assert_uint_gt(seen.held[2]->epoch, seen.held[0]->epoch);
+	/* A tag of the channel that is gone is not settled on the one that took its number. */
+	settle(0, VERDICT_ACK);
+	settle(2, VERDICT_REJECT);
+	ck_until(seen.unsettled == 1 && atomic_load(&fake.discards) == 1);
+	ck_assert_uint_eq(atomic_load(&fake.acks), 0);
+	ck_assert_uint_eq(other.losts + other.failures, 0);
+	ck_assert_uint_eq(other.messages, 2);
+	ck_assert(other.consuming);
+	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
+}
+END_TEST
+
 START_TEST(cancel_by_the_broker_leaves_messages_settleable) {
 	fake.cancel_after_delivery = true;
 	fake.deliveries = 1;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.consumer_states[CONSUMER_FAILED] == 1);
 	ck_assert_uint_eq(seen.messages, 1);
@@ -414,7 +485,7 @@ END_TEST
 START_TEST(protocol_violation_drops_the_connection) {
 	fake.garbage_after_delivery = true;
 	fake.deliveries = 1;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.states[BROKER_WAITING] == 1);
 	ck_assert_str_eq(seen.reason, "the broker sent a body without a header");
@@ -425,7 +496,7 @@ END_TEST
 
 START_TEST(blocked_is_reported) {
 	fake.block_after_consume = true;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.unblocked == 1);
 	ck_assert_uint_eq(seen.blocked, 1);
@@ -437,7 +508,7 @@ START_TEST(refused_login_waits_for_the_longest_delay_and_keeps_the_secret) {
 	unsigned shortened = 0;
 
 	fake.refuse_login = true;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	for (unsigned i = 0; i < 4; i++) {
 		uint64_t max_usec = config->brokers[0].reconnect_max_usec;
 
@@ -456,7 +527,7 @@ END_TEST
 START_TEST(refused_connection_is_tried_again_and_stopped_at_once) {
 	uint64_t start;
 
-	start_broker(1, "");
+	start_broker(1);
 	ck_until(seen.states[BROKER_WAITING] == 3);
 	ck_assert_ptr_nonnull(strstr(seen.reason, "Connection refused"));
 	ck_assert_uint_le(seen.retry_usec, config->brokers[0].reconnect_max_usec);
@@ -468,11 +539,29 @@ START_TEST(refused_connection_is_tried_again_and_stopped_at_once) {
 }
 END_TEST
 
+START_TEST(next_address_is_tried_at_once) {
+	char urls[256];
+
+	(void)snprintf(urls, sizeof(urls), "urls = [ \"amqp://127.0.0.1:1\", \"amqp://127.0.0.1:%u\" ]", fake.port);
+	start_broker_with(urls);
+	ck_until(seen.state == BROKER_UP);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 1);
+	ck_assert_uint_eq(seen.retry_usec, 0);
+	ck_assert_int_eq(seen.waited_for, 0);
+	ck_assert_int_eq(seen.address, 1);
+	/* The one that was lost is tried again after the other one, and after a while. */
+	(void)shutdown(atomic_load(&fake.client_fd), SHUT_RDWR);
+	ck_until(seen.states[BROKER_UP] == 2);
+	ck_assert_int_eq(seen.address, 1);
+	ck_assert_uint_ge(seen.states[BROKER_WAITING], 3);
+}
+END_TEST
+
 START_TEST(mute_broker_does_not_hold_up_a_stop) {
 	uint64_t start;
 
 	fake.mute = true;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	ck_until(atomic_load(&fake.connections) == 1);
 	start = clock_now_usec();
 	ck_assert_int_eq(broker_stop(broker, 10 * USEC_PER_SEC), 0);
@@ -483,7 +572,7 @@ END_TEST
 
 START_TEST(stop_by_timeout_is_the_last_callback) {
 	fake.deliveries = 200;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until_stalled(atomic_load(&fake.delivered) == 200);
 	usleep(200000);
@@ -498,7 +587,7 @@ END_TEST
 
 START_TEST(mute_broker_is_overdue_one_day) {
 	fake.mute = true;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	ck_until(atomic_load(&fake.connections) == 1);
 	ck_assert_uint_eq(broker_overdue_usec(broker, clock_now_usec()), 0);
 	/* As if the time for the login were long over: the socket is shut down, which ends the wait. */
@@ -511,7 +600,7 @@ START_TEST(free_needs_no_stop) {
 	uint64_t start;
 
 	fake.deliveries = 5;
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
 	ck_until(seen.messages == 5);
 	settle(0, VERDICT_ACK);
@@ -523,7 +612,7 @@ END_TEST
 
 START_TEST(free_may_be_called_by_a_callback) {
 	seen.free_in_callback = true;
-	start_broker(1, "");
+	start_broker(1);
 	start_consumer();
 	ck_until(seen.states[BROKER_WAITING] == 1);
 	ck_assert_ptr_null(broker);
@@ -535,8 +624,9 @@ END_TEST
 START_TEST(there_is_a_consumer_for_each_queue_and_no_more) {
 	struct consumer *more;
 
-	start_broker(fake.port, "");
+	start_broker(fake.port);
 	start_consumer();
+	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[1], &consumer_callbacks, &seen, &more), 0);
 	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[0], &consumer_callbacks, &seen, &more), -ENOBUFS);
 	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
 }
@@ -567,10 +657,12 @@ int main(void) {
 	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
 	tcase_add_test(with, silence_of_the_broker_is_noticed);
 	tcase_add_test(with, missing_queue_fails_alone_and_is_tried_again);
+	tcase_add_test(with, delivery_timeout_costs_one_consumer_its_channel_and_no_more);
 	tcase_add_test(with, cancel_by_the_broker_leaves_messages_settleable);
 	tcase_add_test(with, protocol_violation_drops_the_connection);
 	tcase_add_test(with, blocked_is_reported);
 	tcase_add_test(with, refused_login_waits_for_the_longest_delay_and_keeps_the_secret);
+	tcase_add_test(with, next_address_is_tried_at_once);
 	tcase_add_test(with, mute_broker_does_not_hold_up_a_stop);
 	tcase_add_test(with, stop_by_timeout_is_the_last_callback);
 	tcase_add_test(with, mute_broker_is_overdue_one_day);

@@ -11,19 +11,24 @@ static const struct {
 	const char *text;
 	const char *expected; /* somewhere in what is said */
 } closes[] = {
-	{320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'", "the broker or its operator closed"},
+	{320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
+	 "the broker or its operator closed"},
 	{311, "CONTENT_TOO_LARGE", "larger than the broker accepts"},
 	{403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.", "refused the login"},
 	{403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'", "permission denied"},
-	{403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use", "another consumer uses the queue exclusively"},
+	{403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
+	 "another consumer uses the queue exclusively"},
 	{404, "NOT_FOUND - no queue 'q' in vhost '/'", "the queue does not exist"},
 	{404, "NOT_FOUND - no exchange 'e' in vhost '/'", "an exchange that it needs does not exist"},
-	{404, "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible", "holds the queue is down"},
+	{404, "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible",
+	 "holds the queue is down"},
 	{404, "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor", "the queue has failed"},
-	{405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'", "exclusively by somebody else"},
+	{405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'",
+	 "exclusively by somebody else"},
 	{406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q'", "another declaration"},
 	{406, "PRECONDITION_FAILED - unknown delivery tag 7", "does not know a message that was settled"},
-	{406, "PRECONDITION_FAILED - message size 5 is larger than configured max size 4", "larger than the broker accepts"},
+	{406, "PRECONDITION_FAILED - message size 5 is larger than configured max size 4",
+	 "larger than the broker accepts"},
 	{406, "PRECONDITION_FAILED - something else", "the broker refused"},
 	{505, "UNEXPECTED_FRAME - expected content header", "violation of the protocol"},
 	{506, "RESOURCE_ERROR - too many", "reached a limit"},
@@ -54,8 +59,10 @@ END_TEST
 START_TEST(delivery_timeout_names_both_settings) {
 	char buf[1280];
 
-	explain(406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms.", buf,
-		sizeof(buf));
+	explain(406,
+		"PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 "
+		"ms.",
+		buf, sizeof(buf));
 	ck_assert_ptr_nonnull(strstr(buf, "consumer_timeout"));
 	ck_assert_ptr_nonnull(strstr(buf, "handler.timeout"));
 	ck_assert_ptr_nonnull(strstr(error_from_cancel(), "consumer_timeout"));

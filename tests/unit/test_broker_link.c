@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "broker/job.h"
 #include "broker/link.h"
 #include "broker/outbox.h"
 
@@ -72,12 +73,19 @@ START_TEST(what_is_left_is_freed) {
 	struct link *l = link_with(8);
 	struct command *command = calloc(1, sizeof(*command));
 	struct message *settle, *unsettled, *waiting;
+	struct job *job, *done;
 	struct outbox o;
 
 	outbox_init(&o, l);
 	ck_assert_int_eq(message_new(&settle), 0);
 	ck_assert_int_eq(message_new(&unsettled), 0);
 	ck_assert_int_eq(message_new(&waiting), 0);
+	ck_assert_int_eq(job_new(&job), 0);
+	ck_assert_int_eq(message_new(&job->message), 0);
+	job->exchange = strdup("dead");
+	job->item.kind = ITEM_JOB;
+	ck_assert_int_eq(mailbox_post(l->to_thread, &job->item), 0);
+	ck_assert_int_eq(job_new(&done), 0);
 	command->item.kind = ITEM_COMMAND;
 	command->type = COMMAND_ADD;
 	settle->item.kind = ITEM_SETTLE;
@@ -86,7 +94,8 @@ START_TEST(what_is_left_is_freed) {
 	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), 0);
 	link_wish(l, 0, 1);
 	outbox_post_message(&o, unsettled, ITEM_UNSETTLED);
-	for (int i = 0; i < 7; i++)
+	job_finish(done, &o, PUBLISH_FAILED, "because of %s", "this");
+	for (int i = 0; i < 6; i++)
 		post_lost(&o, 1);
 	outbox_post_message(&o, waiting, ITEM_MESSAGE);
 	ck_assert(!outbox_is_empty(&o));

@@ -97,7 +97,7 @@ START_TEST(without_outcomes_only_success_is_acknowledged) {
 	ck_assert(q->retry.multiplier == 2.0 && q->retry.jitter == 0.0);
 	ck_assert_uint_eq(q->retry.max_delay_usec, 15 * USEC_PER_MINUTE);
 	ck_assert_uint_eq(q->retry.max_attempts, 10);
-	ck_assert_int_eq(q->retry.queue_type, CONFIG_QUEUE_CLASSIC);
+	ck_assert_int_eq(q->retry.queue_type, CONFIG_QUEUE_QUORUM);
 	ck_assert(!q->dead_letter.present);
 	ck_assert_uint_eq(q->breaker.failures, 0);
 	ck_assert_uint_eq(q->breaker.cooldown_usec, 30 * USEC_PER_SEC);
@@ -120,7 +120,7 @@ START_TEST(defaults_follow_other_keys) {
 		"    declare = { arguments = { x-queue-type = \"quorum\"; }; }; },\n"
 		"  { name = \"c\"; declare = { type = \"quorum\"; }; retry = { queue_type = \"classic\"; };\n"
 		"    outcomes = { otherwise = \"reject\"; }; },\n"
-		"  { name = \"d\"; declare = { type = \"stream\"; }; requeue = { delay = 2; max_delay = 2; }; }\n"
+		"  { name = \"d\"; declare = { type = \"classic\"; }; requeue = { delay = 2; max_delay = 2; }; }\n"
 		");\n");
 	const struct config_queue *q = c->queues;
 

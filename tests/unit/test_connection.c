@@ -22,7 +22,8 @@ static struct peer peer;
 static void setup(void) {
 	scratch_setup();
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
-		addresses[i] = (struct config_address){.host = host, .vhost = vhost, .username = user, .password = password};
+		addresses[i] =
+			(struct config_address){.host = host, .vhost = vhost, .username = user, .password = password};
 	config = (struct config_broker){
 		.addresses = addresses,
 		.n_addresses = 1,
@@ -111,7 +112,8 @@ START_TEST(closed_port_has_a_reason_with_and_without_tls) {
 	for (int tls = 0; tls < 2; tls++) {
 		addresses[0].tls = tls;
 		ck_assert_int_lt(open_connection(), 0);
-		ck_assert_str_eq(connection.reason, "cannot connect to 127.0.0.1 port 1 (127.0.0.1): Connection refused");
+		ck_assert_str_eq(connection.reason,
+				 "cannot connect to 127.0.0.1 port 1 (127.0.0.1): Connection refused");
 	}
 }
 END_TEST
@@ -168,11 +170,13 @@ END_TEST
 START_TEST(wrong_host_is_named) {
 	char name[] = "mail.example.";
 
-	use_peer(PEER_LOGS_IN, true, "DNS:a.example,IP:192.0.2.1,DNS:b.example,IP:2001:db8::1,DNS:c.example,DNS:d.example");
+	use_peer(PEER_LOGS_IN, true,
+		 "DNS:a.example,IP:192.0.2.1,DNS:b.example,IP:2001:db8::1,DNS:c.example,DNS:d.example");
 	ck_assert_int_eq(open_connection(), -EPROTO);
-	ck_assert_str_eq(connection.reason,
-			 "the broker's certificate is for another host: expected 127.0.0.1, the certificate is for a.example, "
-			 "192.0.2.1, b.example, 2001:db8::1, c.example, ...");
+	ck_assert_str_eq(
+		connection.reason,
+		"the broker's certificate is for another host: expected 127.0.0.1, the certificate is for a.example, "
+		"192.0.2.1, b.example, 2001:db8::1, c.example, ...");
 	/* An IP address is no wildcard for a name, nor is part of one. */
 	config.tls.server_name = name;
 	ck_assert_int_eq(open_connection(), -EPROTO);
@@ -202,8 +206,9 @@ START_TEST(unknown_ca_is_refused_and_may_be_accepted) {
 	config.tls.ca_file = other;
 	use_peer(PEER_LOGS_IN, true, "IP:127.0.0.1");
 	ck_assert_int_eq(open_connection(), -EPROTO);
-	ck_assert_str_eq(connection.reason, "the broker's certificate comes from an unknown CA: it signed itself, and is not trusted "
-					    "by other.pem");
+	ck_assert_str_eq(connection.reason,
+			 "the broker's certificate comes from an unknown CA: it signed itself, and is not trusted "
+			 "by other.pem");
 	config.tls.ca_file = NULL;
 	ck_assert_int_eq(open_connection(), -EPROTO);
 	ck_assert_ptr_nonnull(strstr(connection.reason, "not trusted by this system"));

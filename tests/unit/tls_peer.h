@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A peer that a connection can be made to, with or without TLS: it logs a client in and then does not read any more, or it misbehaves
- * earlier. One connection after the other, on a thread of its own. */
+/* A peer that a connection can be made to, with or without TLS: it logs a client in and then does not read any more, or
+ * it misbehaves earlier. One connection after the other, on a thread of its own. */
 #pragma once
 
 #include <arpa/inet.h>
@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 enum peer_mode {
-	PEER_LOGS_IN,	 /* then sends three frames at once, and reads nothing any more */
-	PEER_MUTE,	 /* never says a word, not even in TLS */
-	PEER_HANGS_UP,	 /* at the first byte */
+	PEER_LOGS_IN,    /* then sends three frames at once, and reads nothing any more */
+	PEER_MUTE,       /* never says a word, not even in TLS */
+	PEER_HANGS_UP,   /* at the first byte */
 	PEER_TALKS_HTTP, /* without TLS in any case */
 };
 
@@ -36,7 +36,7 @@ struct peer {
 	SSL_CTX *ctx;
 	atomic_uint connections; /* complete logins */
 	atomic_bool ended;
-	char start_ok[2048];  /* what the client told of itself */
+	char start_ok[2048]; /* what the client told of itself */
 	size_t start_ok_len;
 };
 
@@ -81,7 +81,8 @@ static inline bool peer_write(SSL *ssl, int fd, const struct peer_bytes *b) {
 
 static inline bool peer_read(SSL *ssl, int fd, void *data, size_t len) {
 	for (size_t n = 0; n < len;) {
-		ssize_t got = ssl ? SSL_read(ssl, (char *)data + n, (int)(len - n)) : recv(fd, (char *)data + n, len - n, 0);
+		ssize_t got =
+			ssl ? SSL_read(ssl, (char *)data + n, (int)(len - n)) : recv(fd, (char *)data + n, len - n, 0);
 
 		if (got <= 0)
 			return false;
@@ -127,8 +128,9 @@ static inline bool peer_log_in(struct peer *p, SSL *ssl, int fd) {
 	peer_put_text(&open, "", 1);
 	peer_end(&open, begin);
 	return peer_read(ssl, fd, protocol, sizeof(protocol)) && peer_write(ssl, fd, &start) &&
-	       peer_read_frame(ssl, fd, p->start_ok, sizeof(p->start_ok), &p->start_ok_len) && peer_write(ssl, fd, &tune) &&
-	       peer_read_frame(ssl, fd, NULL, 0, NULL) && peer_read_frame(ssl, fd, NULL, 0, NULL) && peer_write(ssl, fd, &open);
+	       peer_read_frame(ssl, fd, p->start_ok, sizeof(p->start_ok), &p->start_ok_len) &&
+	       peer_write(ssl, fd, &tune) && peer_read_frame(ssl, fd, NULL, 0, NULL) &&
+	       peer_read_frame(ssl, fd, NULL, 0, NULL) && peer_write(ssl, fd, &open);
 }
 
 /* connection.unblocked, three times. */
@@ -191,7 +193,8 @@ static inline void *peer_main(void *arg) {
 	return NULL;
 }
 
-/* A key and a certificate that it signed itself, for these names ("DNS:localhost,IP:127.0.0.1"), in use by ctx and in a file. */
+/* A key and a certificate that it signed itself, for these names ("DNS:localhost,IP:127.0.0.1"), in use by ctx and in a
+ * file. */
 static inline void peer_make_certificate(SSL_CTX *ctx, const char *names, const char *path) {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *certificate = X509_new();
@@ -203,7 +206,8 @@ static inline void peer_make_certificate(SSL_CTX *ctx, const char *names, const 
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const uint8_t *)"peer", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const uint8_t *)"peer", -1,
+				   -1, 0);
 	X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
 	X509_set_pubkey(certificate, key);
 	X509_add_ext(certificate, extension, -1);
