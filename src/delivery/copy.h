@@ -14,10 +14,9 @@
 #include "handler/run.h"
 #include "message/message.h"
 
-/* Headers of a copy; HEADER_ATTEMPTS is one of them. */
+/* Headers of a copy; HEADER_ATTEMPTS and HEADER_QUEUE are among them. */
 #define HEADER_FIRST_FAILURE HEADER_OURS "first-failure" /* timestamp */
 #define HEADER_LAST_FAILURE HEADER_OURS "last-failure"	 /* timestamp */
-#define HEADER_QUEUE HEADER_OURS "queue"		 /* where it was consumed */
 #define HEADER_EXCHANGE HEADER_OURS "exchange"		 /* to which it was published first */
 #define HEADER_ROUTING_KEY HEADER_OURS "routing-key"	 /* with which it was published first */
 #define HEADER_HOST HEADER_OURS "host"			 /* where its handler ran */

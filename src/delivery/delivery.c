@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "delivery/queue.h"
+
 static const char *const delivery_state_names[] = {
 	[DELIVERY_WAITING] = "waiting",	      [DELIVERY_RUNNING] = "running", [DELIVERY_ATTACHED] = "attached",
 	[DELIVERY_PUBLISHING] = "publishing", [DELIVERY_HELD] = "held",	      [DELIVERY_DONE] = "done",
@@ -18,7 +20,7 @@ int delivery_new(struct queue *queue, struct message *message, struct delivery *
 	d->queue = queue;
 	d->message = message;
 	d->epoch = message->epoch;
-	d->attempt = message_attempt(message);
+	d->attempt = message_attempt(message, queue_config(queue)->name);
 	*ret = d;
 	return 0;
 }

@@ -173,10 +173,16 @@ static bool read_count(const struct message *m, const char *header, unsigned *re
 	return true;
 }
 
-unsigned message_attempt(const struct message *m) {
+static bool is_from_other_queue(const struct message *m, const char *queue) {
+	const struct field *f = table_find(&m->properties.headers, HEADER_QUEUE);
+
+	return f && f->kind == FIELD_STRING && (f->text.len != strlen(queue) || memcmp(f->text.data, queue, f->text.len) != 0);
+}
+
+unsigned message_attempt(const struct message *m, const char *queue) {
 	unsigned before;
 
-	if (read_count(m, HEADER_ATTEMPTS, &before))
+	if (!is_from_other_queue(m, queue) && read_count(m, HEADER_ATTEMPTS, &before))
 		return before + 1;
 	/* What was not delivered before has this header from another queue, or from its publisher. */
 	if (!m->redelivered)

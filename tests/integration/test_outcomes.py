@@ -239,6 +239,22 @@ def test_max_attempts_without_a_header(broker, rabbit, daemon, ledger, name):
     assert [(s["attempt"], s["decision"]) for s in d.settled()] == [("1", "requeue"), ("unknown", "retry"), ("2", "reject")]
 
 
+def test_attempts_are_those_at_this_queue(broker, rabbit, daemon, ledger, name):
+    """Dead letters that are worked on like any other queue: the attempts at the queue they come from do not count there."""
+    queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
+    rabbit.queues.append(delay_queue(dead, 200))
+    rabbit.publish(queue, "[ $n -gt 4 ] || exit 75", message_id="m")
+    rabbit.queues.append(delay_queue(queue, 200))
+    common = {"handler": handler("obey", ledger), "outcomes": {"retry": [75]}}
+    d = daemon(configuration(broker={"url": broker.url}, queues=[
+        {"name": queue, "retry": {**SOON, "max_attempts": 2}, "dead_letter": {"routing_key": dead}, **common},
+        {"name": dead, "retry": SOON, **common}]))
+    d.wait_settled(5)
+    d.stop()
+    assert [(s["queue"] == dead, s["attempt"], s["decision"]) for s in d.settled()] == [
+        (False, "1", "retry"), (False, "2", "reject"), (True, "1", "retry"), (True, "2", "retry"), (True, "3", "ack")]
+
+
 def test_too_large_can_be_rejected(broker, rabbit, daemon, ledger, name):
     """outcomes.on_too_large: nothing is run, nothing is copied, the broker's dead-letter policy gets the whole message."""
     dead = rabbit.declare(name("dead"))

@@ -218,7 +218,7 @@ static const char all_keys[] =
 	"      x-table = { a = 1; b = { c = \"d\"; }; e = { }; }; x-array = [ 1, 2 ]; x-list = ( 1, \"two\", { three = "
 	"3; }, ( ) ); };\n"
 	"    declare = { durable = false; auto_delete = true; type = \"classic\"; arguments = { x-message-ttl = 60000; "
-	"}; };\n"
+	"x-dead-letter-exchange = \"\"; }; };\n"
 	"    bindings = ( { exchange = \"x\"; exchange_type = \"topic\"; routing_keys = [ \"a.*\", \"#\" ]; },\n"
 	"                 { exchange = \"h\"; routing_keys = \"one\"; arguments = { x-match = \"all\"; }; }, { "
 	"exchange = \"f\"; } );\n"

@@ -208,12 +208,17 @@ END_TEST
 START_TEST(rejected_messages_that_go_nowhere_are_a_warning) {
 	static const char possible[] = "a.conf:6: queues[0].outcomes: warning: \"reject\" is possible, and there is no "
 				       "dead_letter: " DISCARDED;
+	static const char too_large[] =
+		"a.conf:6: queues[0].outcomes.on_too_large: warning: dead_letter never gets what is too large: " DISCARDED;
 
 	warn_of("", "", "outcomes = { reject = 65; };", possible);
 	warn_of("", "", "outcomes = { otherwise = \"reject\"; };", possible);
 	warn_of("", "", "outcomes = { on_timeout = \"reject\"; };", possible);
 	warn_of("", "", "outcomes = { on_signal = \"reject\"; };", possible);
-	warn_of("", "", "outcomes = { on_too_large = \"reject\"; };", "");
+	warn_of("", "", "outcomes = { on_too_large = \"reject\"; };", too_large);
+	warn_of("", "", "outcomes = { reject = 65; on_too_large = \"reject\"; }; dead_letter = { exchange = \"dead\"; };", too_large);
+	warn_of("", "",
+		"outcomes = { on_too_large = \"reject\"; }; declare = { arguments = { x-dead-letter-exchange = \"dead\"; }; };", "");
 	warn_of("", "", "outcomes = { reject = []; };", "");
 	warn_of("outcomes = { reject = 65; };", "", "",
 		"a.conf:1: queues[0].outcomes: warning: \"reject\" is possible, and there is no "

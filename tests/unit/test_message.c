@@ -141,36 +141,42 @@ static void set_count(struct message *m, enum field_kind kind, int64_t value) {
 START_TEST(attempts_are_counted_as_far_as_the_broker_tells) {
 	struct message *m = new_message();
 
-	ck_assert_uint_eq(message_attempt(m), 1);
+	ck_assert_uint_eq(message_attempt(m, "q"), 1);
 	m->redelivered = true;
-	ck_assert_uint_eq(message_attempt(m), 0);
+	ck_assert_uint_eq(message_attempt(m, "q"), 0);
 	set_count(m, FIELD_I64, 0);
-	ck_assert_uint_eq(message_attempt(m), 1);
+	ck_assert_uint_eq(message_attempt(m, "q"), 1);
 	set_count(m, FIELD_I64, 4);
-	ck_assert_uint_eq(message_attempt(m), 5);
+	ck_assert_uint_eq(message_attempt(m, "q"), 5);
 	set_count(m, FIELD_I64, INT64_MAX);
-	ck_assert_uint_eq(message_attempt(m), UINT_MAX);
+	ck_assert_uint_eq(message_attempt(m, "q"), UINT_MAX);
 	/* A publisher can set the header, too: nonsense is as good as nothing. */
 	set_count(m, FIELD_I64, -1);
-	ck_assert_uint_eq(message_attempt(m), 0);
+	ck_assert_uint_eq(message_attempt(m, "q"), 0);
 	set_count(m, FIELD_VOID, 0);
-	ck_assert_uint_eq(message_attempt(m), 0);
+	ck_assert_uint_eq(message_attempt(m, "q"), 0);
 	/* It may come from another queue: a message that was not delivered before has no count. */
 	m->redelivered = false;
 	set_count(m, FIELD_I64, 4);
-	ck_assert_uint_eq(message_attempt(m), 1);
+	ck_assert_uint_eq(message_attempt(m, "q"), 1);
 	m->redelivered = true;
 	/* Our own header goes before the broker's, if it makes sense. */
 	set_count(m, FIELD_I64, 4);
 	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, 2), 0);
-	ck_assert_uint_eq(message_attempt(m), 3);
+	ck_assert_uint_eq(message_attempt(m, "q"), 3);
+	/* Counted at another queue, of which these are the dead letters. */
+	ck_assert_int_eq(table_set_string(&m->properties.headers, HEADER_QUEUE, "qq", 2), 0);
+	ck_assert_uint_eq(message_attempt(m, "q"), 5);
+	ck_assert_uint_eq(message_attempt(m, "qq"), 3);
+	ck_assert_int_eq(table_set_string(&m->properties.headers, HEADER_QUEUE, "q", 1), 0);
+	ck_assert_uint_eq(message_attempt(m, "q"), 3);
 	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, -2), 0);
-	ck_assert_uint_eq(message_attempt(m), 5);
+	ck_assert_uint_eq(message_attempt(m, "q"), 5);
 	ck_assert_int_eq(table_set_string(&m->properties.headers, HEADER_ATTEMPTS, "9", 1), 0);
-	ck_assert_uint_eq(message_attempt(m), 5);
+	ck_assert_uint_eq(message_attempt(m, "q"), 5);
 	m->redelivered = false;
 	ck_assert_int_eq(table_set_i32(&m->properties.headers, HEADER_ATTEMPTS, INT32_MAX), 0);
-	ck_assert_uint_eq(message_attempt(m), (unsigned)INT32_MAX + 1);
+	ck_assert_uint_eq(message_attempt(m, "q"), (unsigned)INT32_MAX + 1);
 	message_free(m);
 }
 END_TEST
