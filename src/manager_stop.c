@@ -96,7 +96,7 @@ static bool manager_awaits(const struct manager *m, size_t queue) {
 	return view.state != QUEUE_STOPPED && (view.publishing > 0 || m->uplinks[broker - m->config->brokers].consuming.state == BROKER_UP);
 }
 
-/* No handler runs that could ask for more: copies that cannot be sent now fail now, those that were sent get a last chance. */
+/* No handler runs that could ask for more: copies for which there is no connection fail now, the others get a last chance. */
 static void manager_stop_publishers(struct manager *m) {
 	if (m->publishers_stopped)
 		return;
