@@ -98,7 +98,7 @@ void lane_stop(struct lane *l) {
 }
 
 bool lane_is_quiet(const struct lane *l) {
-	return !l->sending && list_is_empty(&l->sent);
+	return !l->sending && list_is_empty(&l->waiting) && list_is_empty(&l->sent);
 }
 
 static size_t count_sent(const struct lane *l) {

@@ -68,9 +68,9 @@ void lane_clear(struct lane *l);
 /* Takes ownership. */
 void lane_publish(struct lane *l, struct job *j, uint64_t now_usec);
 
-/* What was not sent fails. */
+/* What waits to be sent fails: the daemon stops. */
 void lane_stop(struct lane *l);
-/* Nothing of what was sent waits for an answer. */
+/* Nothing waits to be sent, or for an answer. */
 bool lane_is_quiet(const struct lane *l);
 
 /* The connection is gone. */

@@ -36,8 +36,8 @@ struct publication {
 	char *routing_key;	 /* owned */
 	/* If delay_usec is not 0: routing_key is the name of a delay queue (exchange ""), which is declared before it is
 	 * published to: durable, of this type, with a TTL of delay_usec (whole milliseconds), dead-lettering to the queue
-	 * `delay_target` through the default exchange, and expiring some time after it was last used and is empty of what was
-	 * published by us. A quorum one dead-letters at least once. */
+	 * `delay_target` through the default exchange. A classic one expires some time after it was last used and is empty of
+	 * what was published by us. A quorum one dead-letters at least once, and stays. */
 	uint64_t delay_usec;
 	enum config_queue_type delay_type;
 	char *delay_target; /* owned */
@@ -86,8 +86,9 @@ int publisher_add_lane(struct publisher *p, uint32_t *ret);
  * publication remains the caller's, and `done` is not called. */
 int publisher_publish(struct publisher *p, struct publication *pub);
 
-/* Takes nothing more: what has not been sent fails at once, what was sent is waited for until timeout_usec at the latest,
- * and when all is `done` the connection is closed: ends in BROKER_STOPPED. Called again: only the time changes. -errno of
+/* Takes nothing more: what has been posted is still sent and waited for, until timeout_usec at the latest; without a
+ * connection, or while it is blocked, what has not been sent fails at once. When all is `done` the connection is closed:
+ * ends in BROKER_STOPPED. Called again: only the time changes. -errno of
  * sd_event_add_time_relative(3). */
 int publisher_stop(struct publisher *p, uint64_t timeout_usec);
 

@@ -16,7 +16,8 @@
 /* Owned by the thread. The lanes and the declarer live by a clock of their own, which stands still while the broker
  * does not read (connection.blocked) or nobody reads what it says (a backlog): in that time nothing falls due. */
 struct publishing {
-	struct outbox *outbox; /* borrowed */
+	struct connection *connection; /* borrowed */
+	struct outbox *outbox;	       /* borrowed */
 	struct declarer declarer;
 	struct lane *lanes; /* owned; n_lanes of them */
 	uint32_t n_lanes;
@@ -52,6 +53,7 @@ static int publishing_new(struct connection *connection, struct outbox *outbox, 
 
 	if (!s)
 		return -ENOMEM;
+	s->connection = connection;
 	s->outbox = outbox;
 	declarer_init(&s->declarer, connection, DECLARER_CHANNEL);
 	s->lanes = calloc(max_slots ? max_slots : 1, sizeof(*s->lanes));
@@ -72,12 +74,19 @@ static int publishing_up(void *self, uint64_t now) {
 	return 0;
 }
 
+/* What waits, of messages whose handlers were the last to end, is still sent while that is possible, and no longer. */
+static void fail_waiting(struct publishing *s) {
+	if (!s->stopping || (s->connection->up && !s->blocked))
+		return;
+	for (uint32_t i = 0; i < s->n_lanes; i++)
+		lane_stop(&s->lanes[i]);
+}
+
 static void publishing_stop(void *self) {
 	struct publishing *s = self;
 
 	s->stopping = true;
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		lane_stop(&s->lanes[i]);
+	fail_waiting(s);
 }
 
 static void publishing_down(void *self, const char *reason, uint64_t now) {
@@ -86,6 +95,7 @@ static void publishing_down(void *self, const char *reason, uint64_t now) {
 	for (uint32_t i = 0; i < s->n_lanes; i++)
 		lane_down(&s->lanes[i], reason);
 	declarer_down(&s->declarer);
+	fail_waiting(s);
 }
 
 static int publishing_frame(void *self, const amqp_frame_t *frame, uint64_t now) {
@@ -182,6 +192,7 @@ static void publishing_blocked(void *self, bool blocked, uint64_t now) {
 	if (!s->blocked && blocked)
 		s->blocked_usec = now;
 	s->blocked = blocked;
+	fail_waiting(s);
 }
 
 static bool publishing_unfinished(const void *self) {

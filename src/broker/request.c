@@ -13,7 +13,7 @@
 /* RabbitMQ's arguments that have keys of their own in the configuration. */
 #define ARGUMENT_QUEUE_TYPE "x-queue-type"
 #define ARGUMENT_PRIORITY "x-priority"
-/* How long a delay queue outlives its last declaration, besides twice its delay; RabbitMQ takes at most 2^32 - 1
+/* How long a classic delay queue outlives its last declaration, besides twice its delay; RabbitMQ takes at most 2^32 - 1
  * milliseconds. */
 #define EXPIRES_MORE_MSEC (UINT64_C(60) * 60 * 1000)
 #define EXPIRES_MAX_MSEC UINT64_C(4294967295)
@@ -189,23 +189,28 @@ int request_delay_queue(struct connection *c, uint16_t channel, const char *name
 	uint64_t ttl = delay_usec / USEC_PER_MSEC;
 	uint64_t expires = 2 * ttl + EXPIRES_MORE_MSEC;
 	bool quorum = type == CONFIG_QUEUE_QUORUM;
-	amqp_table_entry_t arguments[] = {
+	amqp_table_entry_t arguments[6] = {
 		number_argument("x-message-ttl", ttl),
-		number_argument("x-expires", expires < EXPIRES_MAX_MSEC ? expires : EXPIRES_MAX_MSEC),
 		text_argument("x-dead-letter-exchange", ""),
 		text_argument("x-dead-letter-routing-key", target),
 		/* Said in any case: a virtual host may have another type as its default. */
 		text_argument(ARGUMENT_QUEUE_TYPE, quorum ? "quorum" : "classic"),
-		/* These two only for quorum queues. */
-		text_argument("x-dead-letter-strategy", "at-least-once"),
-		text_argument("x-overflow", "reject-publish"),
 	};
 	amqp_queue_declare_t m = {
 		.queue = amqp_cstring_bytes(name),
 		.durable = 1,
-		.arguments = {.num_entries = ARRAY_SIZE(arguments) - (quorum ? 0 : 2), .entries = arguments},
+		.arguments = {.num_entries = 4, .entries = arguments},
 	};
+	amqp_table_t *t = &m.arguments;
 
+	/* A quorum queue must not expire: to declare it again does not put that off, and the messages in it would go too. */
+	if (quorum) {
+		t->entries[t->num_entries++] = text_argument("x-dead-letter-strategy", "at-least-once");
+		t->entries[t->num_entries++] = text_argument("x-overflow", "reject-publish");
+	} else {
+		t->entries[t->num_entries++] =
+			number_argument("x-expires", expires < EXPIRES_MAX_MSEC ? expires : EXPIRES_MAX_MSEC);
+	}
 	return connection_send(c, channel, AMQP_QUEUE_DECLARE_METHOD, &m);
 }
 

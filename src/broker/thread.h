@@ -43,9 +43,9 @@ struct role {
 	/* connection.blocked and connection.unblocked, the latter also when the connection is gone. Optional. */
 	void (*blocked)(void *self, bool blocked, uint64_t now_usec);
 
-	/* The daemon stops: from now on nothing new is begun. May be called twice. Optional. */
+	/* The daemon stops: what was posted before is brought to an end, as far as it can be. May be called twice. Optional. */
 	void (*stop)(void *self);
-	/* After `stop`: whether it owes an answer that the broker may still give. Optional: it does not. */
+	/* After `stop`: whether there is something left to be done, or an answer that the broker may still give. Optional: it does not. */
 	bool (*unfinished)(const void *self);
 };
 

@@ -135,7 +135,8 @@ def test_a_retried_message_looks_like_the_first(broker, rabbit, daemon, records,
 
 
 def test_the_delay_queues(broker, rabbit, daemon, ledger, name, kind):
-    """One durable queue per delay, of the type of the work queue, which expires by itself; the broker keeps the time."""
+    """One durable queue per delay, of the type of the work queue, a classic one of which expires by itself; the broker keeps the
+    time."""
     queue, dead = name(), rabbit.declare(name("dead"))
     names = [delay_queue(queue, n, kind) for n in (300, 900, 2700)]
     rabbit.queues += [queue, *names]
@@ -159,7 +160,9 @@ def test_the_delay_queues(broker, rabbit, daemon, ledger, name, kind):
         arguments = {a[0]: a[2] for a in row["arguments"]} if isinstance(row["arguments"], list) else row["arguments"]
         assert row["durable"] and kind in row["type"]
         assert arguments["x-message-ttl"] == ttl and arguments["x-dead-letter-routing-key"] == queue
-        assert arguments["x-dead-letter-exchange"] == "" and arguments["x-expires"] == 2 * ttl + 3_600_000
+        assert arguments["x-dead-letter-exchange"] == ""
+        # RabbitMQ does not renew the lease of a quorum queue that is declared again, and would delete it with its messages.
+        assert arguments.get("x-expires") == (None if kind == "quorum" else 2 * ttl + 3_600_000)
         if kind == "quorum":
             assert arguments["x-dead-letter-strategy"] == "at-least-once" and arguments["x-overflow"] == "reject-publish"
     assert len([n for n in rows if n.startswith(queue + ".retry.")]) == 3

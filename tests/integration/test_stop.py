@@ -190,3 +190,26 @@ def test_runs_without_systemd(broker, rabbit, daemon, name):
     d.signal(signal.SIGTERM)
     assert d.wait() == 0
     assert not [i for i in d.notify.items if i[1] != "FLUSH"]
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_the_last_copies_are_published(broker, rabbit, daemon, ledger, name, kind):
+    """What the last handlers ask for is still done: a retry, the queue of which is declared only then, and a dead letter."""
+    queues, dead = [name("retry"), name("reject")], rabbit.declare(name("dead"))
+    for queue in queues:
+        rabbit.declare(queue, kind)
+    delay = f"{queues[0]}.retry.600000" + (".quorum" if kind == "quorum" else "")
+    rabbit.queues.append(delay)
+    d = daemon(configuration(broker={"url": broker.url}, drain_timeout="60s", defaults={
+        "outcomes": {"retry": [75], "reject": [65]}, "retry": {"delay": "10min", "queue_type": kind},
+        "dead_letter": {"routing_key": dead}}, queues=[
+            {"name": queue, "handler": shell(f"echo start m $$ >>{ledger}; sleep 2; exit {status}")}
+            for queue, status in zip(queues, (75, 65))]))
+    d.wait_ready()
+    for queue in queues:
+        rabbit.publish(queue, "x", message_id="m")
+    ledger.wait(2, "start")
+    d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    assert sorted(s["decision"] for s in d.settled()) == ["reject", "retry"], d.log
+    assert [rabbit.depth(q) for q in (*queues, delay, dead)] == [0, 0, 1, 1]
