@@ -10,6 +10,7 @@
 #define DELAY_SUFFIX_MAX 32
 #define NAME_MAX_BYTES 255
 #define ARGUMENT_DEAD_LETTER "x-dead-letter-exchange"
+#define ARGUMENT_OVERFLOW "x-overflow"
 #define DISCARDED "rejected messages are discarded, unless the queue has a dead-letter exchange at the broker"
 
 static void fill_defaults(const struct reader *r, const config_setting_t *s, struct config_queue *q) {
@@ -101,6 +102,13 @@ static void check_dead_letter(struct reader *r, const config_setting_t *s, const
 			      "rejected messages would come back to this very queue for ever");
 }
 
+/* Whether the queue refuses messages when it is full: those that a classic delay queue hands on are gone then. */
+static bool refuses(const struct config_declare *d) {
+	const struct field *f = table_find(&d->arguments, ARGUMENT_OVERFLOW);
+
+	return f && f->kind == FIELD_STRING && strncmp(f->text.data, "reject-publish", strlen("reject-publish")) == 0;
+}
+
 static void check_retry(struct reader *r, const config_setting_t *s, struct config_queue *q) {
 	const config_setting_t *first;
 	const char *name;
@@ -113,6 +121,11 @@ static void check_retry(struct reader *r, const config_setting_t *s, struct conf
 				"expected at most %d bytes where \"retry\" is an outcome, found %zu: the names of "
 				"the delay queues are made of this one",
 				NAME_MAX_BYTES - DELAY_SUFFIX_MAX, strlen(q->name));
+		if (q->retry.queue_type == CONFIG_QUEUE_CLASSIC && refuses(&q->declare))
+			check_warning(r, check_given(r, s, "declare", "arguments"), "declare", "arguments",
+				      ARGUMENT_OVERFLOW ": a message that comes back from a classic delay queue while "
+							"this queue is full is lost; retry.queue_type = \"quorum\" "
+							"keeps it");
 		return;
 	}
 	first = check_first_set(setting_member(s, "retry"), SECTION_RETRY, &q->retry, &name);

@@ -235,6 +235,30 @@ START_TEST(rejected_messages_that_go_nowhere_are_a_warning) {
 }
 END_TEST
 
+START_TEST(retries_into_a_queue_that_refuses_are_a_warning) {
+	static const char lost[] =
+		"a.conf:7: queues[0].declare.arguments: warning: x-overflow: a message that comes back from a classic "
+		"delay queue while this queue is full is lost; retry.queue_type = \"quorum\" keeps it\n";
+
+	warn_of("", "",
+		"outcomes = { retry = 75; }; retry = { max_attempts = 0; queue_type = \"classic\"; };\n"
+		"declare = { arguments = { x-overflow = \"reject-publish\"; }; };",
+		lost);
+	warn_of("", "",
+		"outcomes = { retry = 75; }; retry = { max_attempts = 0; };\n"
+		"declare = { type = \"classic\"; arguments = { x-overflow = \"reject-publish-dlx\"; }; };",
+		lost);
+	warn_of("", "",
+		"outcomes = { retry = 75; }; retry = { max_attempts = 0; };\n"
+		"declare = { arguments = { x-overflow = \"reject-publish\"; }; };",
+		"");
+	warn_of("", "",
+		"outcomes = { retry = 75; }; retry = { max_attempts = 0; queue_type = \"classic\"; };\n"
+		"declare = { arguments = { x-overflow = \"drop-head\"; }; };",
+		"");
+}
+END_TEST
+
 START_TEST(keys_without_effect_are_warnings) {
 	warn_of("", "", "dead_letter = { exchange = \"dead\"; };",
 		"a.conf:6: queues[0].dead_letter: warning: has no effect: no outcome here leads to \"reject\"\n");
@@ -447,7 +471,8 @@ static void add_cases(Suite *suite) {
 			 the_password_is_the_first_line_of_its_file, a_bad_password_file_is_refused,
 			 a_password_that_everybody_can_read_is_a_warning, certificates_and_keys_must_be_readable_files);
 	ADD_SCRATCH_CASE(suite, "warnings", reaching_the_delivery_timeout_is_a_warning,
-			 rejected_messages_that_go_nowhere_are_a_warning, keys_without_effect_are_warnings,
+			 rejected_messages_that_go_nowhere_are_a_warning, retries_into_a_queue_that_refuses_are_a_warning,
+			 keys_without_effect_are_warnings,
 			 a_broker_that_is_not_verified_is_a_warning, declarations_that_the_broker_refuses_are_warnings);
 	ADD_SCRATCH_CASE(suite, "problems", names_of_delay_queues_must_fit, problems_are_formatted,
 			 broken_files_are_refused_as_expected);
