@@ -307,6 +307,8 @@ int lane_frame(struct lane *l, const amqp_frame_t *frame, uint64_t now) {
 		const amqp_channel_flow_t *flow = frame->payload.method.decoded;
 
 		l->held = !flow->active;
+		/* Room alone is of no use now, and there may be plenty. */
+		l->wants_write = l->wants_write && !l->held;
 		return request_channel_flow_ok(l->connection, (uint16_t)l->number, flow->active);
 	}
 	if (l->state != LANE_READY)

@@ -235,6 +235,13 @@ static inline void fake_block(struct fake_broker *f, bool blocked) {
 	(void)fake_send(atomic_load(&f->client_fd), 1, 0, &b);
 }
 
+static inline void fake_flow(struct fake_broker *f, unsigned channel, bool active) {
+	struct fake_buffer b = fake_method(20, 20);
+
+	fake_put_number(&b, active, 1);
+	(void)fake_send(atomic_load(&f->client_fd), 1, channel, &b);
+}
+
 /* A sum that tells where in a body each byte is. */
 static inline uint64_t fake_sum(uint64_t sum, const uint8_t *data, size_t len) {
 	for (size_t i = 0; i < len; i++)

@@ -529,6 +529,31 @@ START_TEST(message_half_sent_is_sent_again) {
 }
 END_TEST
 
+/* In the middle of a message, when there is no room in the socket and then there is: nobody waits for that any more. */
+START_TEST(channel_flow_is_waited_for_in_peace) {
+	clock_t used;
+
+	start(fake.port, 10 * USEC_PER_SEC);
+	publish(0, 0, "a");
+	ck_until(seen.done == 1);
+	atomic_store(&fake.deaf, true);
+	post(make(0, 1, "dead", "large", 30000000));
+	turn_for(200 * USEC_PER_MSEC);
+	fake_flow(&fake, LANE0, false);
+	turn_for(100 * USEC_PER_MSEC);
+	atomic_store(&fake.deaf, false);
+	turn_for(200 * USEC_PER_MSEC);
+	used = clock();
+	turn_for(500 * USEC_PER_MSEC);
+	ck_assert_int_lt(clock() - used, CLOCKS_PER_SEC / 4);
+	ck_assert_uint_eq(seen.done, 1);
+	fake_flow(&fake, LANE0, true);
+	ck_until(seen.done == 2);
+	ck_result(1, PUBLISH_CONFIRMED);
+	ck_assert_uint_eq(fake.sums[1], body_sum(30000000));
+}
+END_TEST
+
 START_TEST(blocked_connection_stops_sending_and_the_clock) {
 	atomic_store(&fake.hold_confirms, true);
 	start(fake.port, 1500 * USEC_PER_MSEC);
@@ -991,6 +1016,7 @@ static void add_cases(Suite *suite) {
 	tcase_add_test(with, other_channel_errors_tell_nothing_about_a_message);
 	tcase_add_test(with, message_that_was_given_up_may_be_the_one_that_was_refused);
 	tcase_add_test(with, message_half_sent_is_sent_again);
+	tcase_add_test(with, channel_flow_is_waited_for_in_peace);
 	tcase_add_test(with, blocked_connection_stops_sending_and_the_clock);
 	tcase_add_test(with, blocked_in_the_middle_of_a_message);
 	tcase_add_test(with, broker_that_takes_nothing_is_left);
