@@ -242,9 +242,9 @@ def test_max_attempts_without_a_header(broker, rabbit, daemon, ledger, name):
 def test_attempts_are_those_at_this_queue(broker, rabbit, daemon, ledger, name):
     """Dead letters that are worked on like any other queue: the attempts at the queue they come from do not count there."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
-    rabbit.queues.append(delay_queue(dead, 200))
+    rabbit.queues.append(delay_queue(dead, 200, "quorum"))
     rabbit.publish(queue, "[ $n -gt 4 ] || exit 75", message_id="m")
-    rabbit.queues.append(delay_queue(queue, 200))
+    rabbit.queues.append(delay_queue(queue, 200, "quorum"))
     common = {"handler": handler("obey", ledger), "outcomes": {"retry": [75]}}
     d = daemon(configuration(broker={"url": broker.url}, queues=[
         {"name": queue, "retry": {**SOON, "max_attempts": 2}, "dead_letter": {"routing_key": dead}, **common},
@@ -315,7 +315,7 @@ def test_stop_while_a_copy_cannot_be_published(broker, rabbit, daemon, ledger, n
 def test_a_stop_waits_for_copies(broker, rabbit, daemon, ledger, name, outcome):
     """The first copy of a queue, of a handler that ends while the daemon stops: its channel and its delay queue are not there yet."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
-    delayed = delay_queue(queue, 600_000)
+    delayed = delay_queue(queue, 600_000, "quorum")
     rabbit.queues.append(delayed)
     rabbit.publish(queue, "sleep 2; exit 75", message_id="m")
     d = daemon(configuration(broker={"url": broker.url}, queues=[{
