@@ -362,7 +362,7 @@ def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledg
     connections = broker.ctl("list_connections", "pid", "client_properties").split("\n")
     (publishing,) = [c.split("\t")[0] for c in connections if f"{queue} (publisher)" in c]
     broker.ctl("close_connection", publishing, "a test")
-    d.wait_log("publishing connection not connected")
+    d.wait_log("publishing connection lost")
     d.wait_status("0 handlers running")
     d.stop()
     d.wait_log("the thread of the publishing connection is stuck")
