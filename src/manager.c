@@ -221,8 +221,8 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 		int priority = line_set_reason(l, config, a, reason) ? LOG_WARNING : LOG_INFO;
 
 		if (m->state != MANAGER_CLOSING)
-			log_write(priority, NULL, 0, "broker=%s host=%s port=%u%s %s: %s; trying %s", config->name, a->host, a->port,
-				  what, was_up ? "connection lost" : "not connected", reason,
+			log_write(priority, NULL, 0, "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
+				  was_up && !what[0] ? " connection" : what, was_up ? " lost" : " not connected", reason,
 				  format_next(report->retry_usec, next, sizeof(next)));
 		break;
 	}
@@ -246,7 +246,6 @@ static void manager_broker_down(struct manager *m, struct uplink *l) {
 static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
 	struct uplink *l = userdata;
 	struct manager *m = l->manager;
-
 	bool was_up = l->consuming.state == BROKER_UP;
 
 	line_set_state(m, &l->consuming, broker_config(b), "", state, report);

@@ -9,7 +9,7 @@
 # shellcheck disable=SC2034  # for those who source this
 PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libconfig-dev libjansson-dev librabbitmq-dev libssl-dev libsystemd-dev"
 # shellcheck disable=SC2034
-PACKAGES_RUN="openssl python3 python3-pika rabbitmq-server util-linux"
+PACKAGES_RUN="python3 python3-pika rabbitmq-server util-linux"
 
 if [ -t 1 ]; then
 	bold=$(printf '\033[1m') plain=$(printf '\033[0m')

@@ -97,8 +97,13 @@ void lane_stop(struct lane *l) {
 		finish(l, j, PUBLISH_FAILED, "it was not sent before the daemon stopped");
 }
 
+/* Nothing of what was sent waits for an answer. */
+static bool is_answered(const struct lane *l) {
+	return !l->sending && list_is_empty(&l->sent);
+}
+
 bool lane_is_quiet(const struct lane *l) {
-	return !l->sending && list_is_empty(&l->waiting) && list_is_empty(&l->sent);
+	return is_answered(l) && list_is_empty(&l->waiting);
 }
 
 static size_t count_sent(const struct lane *l) {
@@ -479,7 +484,7 @@ int lane_work(struct lane *l, uint64_t now) {
 
 	if (r < 0)
 		return r;
-	if (l->state == LANE_READY && l->refused && lane_is_quiet(l))
+	if (l->state == LANE_READY && l->refused && is_answered(l))
 		return renew_channel(l, now);
 	if (l->state == LANE_CLOSED && !list_is_empty(&l->waiting) && now >= l->retry_usec)
 		return open_channel(l, now);

@@ -62,6 +62,14 @@ static bool has_dead_letter(const struct config_queue *q) {
 	return q->dead_letter.present || table_find(&q->declare.arguments, ARGUMENT_DEAD_LETTER);
 }
 
+/* Nobody means that a handler can never succeed. */
+static void check_ack(struct reader *r, const config_setting_t *s, const struct config_outcomes *o) {
+	const config_setting_t *ack = check_given(r, s, "outcomes", "ack");
+
+	if (ack && !setting_is_wrong(ack) && !outcome_is_possible(o, OUTCOME_ACK))
+		check_warning(r, ack, "outcomes", "ack", "no exit status leads to \"ack\": every message fails");
+}
+
 static void check_reject(struct reader *r, const config_setting_t *s, const struct config_queue *q) {
 	const config_setting_t *dead_letter = setting_member(s, "dead_letter");
 	const config_setting_t *outcomes = check_given(r, s, "outcomes", NULL);
@@ -147,6 +155,7 @@ static void check_breaker(struct reader *r, const config_setting_t *s, const str
 void check_outcomes(struct reader *r, const config_setting_t *s, struct config_queue *q) {
 	fill_defaults(r, s, q);
 	check_statuses(r, s, &q->outcomes);
+	check_ack(r, s, &q->outcomes);
 	check_dead_letter(r, s, q);
 	check_reject(r, s, q);
 	check_retry(r, s, q);

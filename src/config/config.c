@@ -79,7 +79,7 @@ static const char *explain(const char *text) {
 	if (!text || strcmp(text, "syntax error") == 0)
 		return "syntax error here or just before: expected NAME = VALUE; with strings in double quotes";
 	if (strcmp(text, "mismatched element type in array") == 0)
-		return "the values in [ ] must all be of the same type";
+		return "the values in [ ] must all be of the same type; use ( ) for values of several types";
 	if (strcmp(text, DUPLICATE) == 0)
 		return "this group has a setting of this name already";
 	return text;

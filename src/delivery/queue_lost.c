@@ -62,21 +62,6 @@ void queue_lost_on_lost(uint64_t epoch, void *userdata) {
 	queue_changed(q);
 }
 
-void queue_lost_on_unsettled(struct message *m, void *userdata) {
-	struct queue *q = userdata;
-	struct fingerprint f;
-	bool kept = m->verdict == VERDICT_ACK && results_identify(&q->results, m, &f);
-
-	if (kept)
-		results_add(&q->results, &f, clock_now_usec());
-	q->counters.lost++;
-	log_warning("queue=%s tag=%" PRIu64 " its %s did not reach the broker: the channel was gone; the message is delivered again%s",
-		    q->config->name, m->delivery_tag, verdict_to_string(m->verdict),
-		    kept ? ", and will be acknowledged then without another run" : "");
-	message_free(m);
-	queue_changed(q);
-}
-
 /* --- results that outlive their channel ---------------------------------------------------------------------------- */
 
 /* Once for each delivery: the body may be large. */
@@ -93,6 +78,31 @@ static bool resembles(const struct message *a, const struct message *b) {
 	const struct text *id = &a->properties.message_id, *other = &b->properties.message_id;
 
 	return a->body_size == b->body_size && id->len == other->len && id->len > 0 && memcmp(id->data, other->data, id->len) == 0;
+}
+
+/* Whether the message seems to be in hand again already, faster than we learn that it was not settled: a result would then be left over for a
+ * twin of it. */
+static bool is_back(struct queue *q, const struct message *m) {
+	for (size_t i = 0; i < ARRAY_SIZE(q->deliveries); i++)
+		LIST_FOREACH(d, &q->deliveries[i], struct delivery, node)
+			if (d->epoch > m->epoch && d->message && resembles(d->message, m))
+				return true;
+	return false;
+}
+
+void queue_lost_on_unsettled(struct message *m, void *userdata) {
+	struct queue *q = userdata;
+	struct fingerprint f;
+	bool kept = m->verdict == VERDICT_ACK && !is_back(q, m) && results_identify(&q->results, m, &f);
+
+	if (kept)
+		results_add(&q->results, &f, clock_now_usec());
+	q->counters.lost++;
+	log_warning("queue=%s tag=%" PRIu64 " its %s did not reach the broker: the channel was gone; the message is delivered again%s",
+		    q->config->name, m->delivery_tag, verdict_to_string(m->verdict),
+		    kept ? ", and will be acknowledged then without another run" : "");
+	message_free(m);
+	queue_changed(q);
 }
 
 /* What becomes of a delivery whose elder was handled already, or whose elder's copy was confirmed. */

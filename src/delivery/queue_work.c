@@ -247,8 +247,8 @@ static void start_failed(struct queue *q, const struct spawn_error *error) {
 static bool may_start(const struct queue *q) {
 	if (q->n[DELIVERY_WAITING] == 0 || q->n[DELIVERY_RUNNING] >= q->config->concurrency)
 		return false;
-	/* Each probe has a new consumer, and so a new window of prefetch: copies that wait for a broker which blocks publishing must not
-	 * become more and more. */
+	/* Each probe has a new consumer, and so a new window of prefetch: copies that wait for a broker which blocks publishing
+	 * must not become more and more. */
 	if (q->n[DELIVERY_PUBLISHING] >= q->config->prefetch)
 		return false;
 	return q->state != QUEUE_PAUSED && (q->state != QUEUE_PROBING || q->n_probes == 0);

@@ -96,11 +96,10 @@ void message_drop_body(struct message *m, enum body_state state, int error);
 /* Headers of ours, on the copies that we publish. */
 #define HEADER_OURS "x-execd-"
 #define HEADER_ATTEMPTS HEADER_OURS "attempts" /* how often a handler was run for the message, without success */
+#define HEADER_QUEUE HEADER_OURS "queue"	       /* where that was: dead letters that are worked on are new to their queue */
 
-#define HEADER_QUEUE HEADER_OURS "queue"       /* where that was: dead letters that are worked on are new to their queue */
-
-/* Which attempt to handle it in this queue this is: by our own header, if it carries it and HEADER_QUEUE names no other queue; else 1 if it is not redelivered; else
- * x-delivery-count + 1 (quorum queues); else 0: unknown. */
+/* Which attempt to handle it in this queue this is: by our own header, if it carries it and HEADER_QUEUE names no other
+ * queue; else 1 if it is not redelivered; else x-delivery-count + 1 (quorum queues); else 0: unknown. */
 unsigned message_attempt(const struct message *m, const char *queue);
 
 const char *verdict_to_string(enum verdict v);

@@ -111,3 +111,23 @@ def test_probes_stop_while_their_copies_wait(fragile, fragile_rabbit, daemon, le
     fragile_rabbit.connect()
     assert fragile_rabbit.depth(dead) == 20 and fragile_rabbit.depth(queue) == 0
     assert set(ledger.counts("start").values()) == {1}
+
+
+def test_failed_probes_use_up_no_attempts(broker, rabbit, daemon, ledger, name, tmp_path):
+    """An outage that is longer than all attempts burns no message: what a probe fails at is not counted."""
+    queue, dead, flag = rabbit.declare(name()), rabbit.declare(name("dead")), tmp_path / "works"
+    rabbit.queues.append(f"{queue}.retry.200.quorum")
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{
+        "name": queue, "outcomes": {"retry": [75]}, "retry": {"delay": "200ms", "max_delay": "200ms", "max_attempts": 3},
+        "breaker": {"failures": 2, "cooldown": "300ms"}, "dead_letter": {"routing_key": dead},
+        "handler": shell('echo "start $AMQP_MESSAGE_ID $AMQP_ATTEMPT" >>"$1"; [ -e "$2" ] || exit 75; echo "done $AMQP_MESSAGE_ID" >>"$1"',
+                         ledger, flag)}]))
+    rabbit.publish_many(queue, ["x"] * 2)
+    d.wait_log("the handler failed 9 times in a row")
+    flag.touch()
+    ledger.wait(2)
+    d.wait_settled(2, queue, "ack")
+    d.stop()
+    assert rabbit.depth(dead) == 0 and rabbit.depth(queue) == 0
+    assert max(int(line[1]) for line in ledger.of("start")) <= 3
+    assert {s["decision"] for s in d.settled(queue)} <= {"ack", "retry", "return"}

@@ -221,7 +221,7 @@ def test_row_02_broker_killed(fragile, mature, daemon, ledger, name, settle_acco
         shortly_before = len(ledger.of("done"))
         time.sleep(1)
         fragile.kill()
-        d.wait_log("(?i)not connected")
+        d.wait_log("(?i)not connected|connection lost")
         doubtful = len(ledger.of("done")) - shortly_before
         fragile.start()
         load.wait(100)

@@ -245,9 +245,9 @@ def test_max_attempts_without_a_header(broker, rabbit, daemon, ledger, name):
 def test_attempts_are_those_at_this_queue(broker, rabbit, daemon, ledger, name):
     """Dead letters that are worked on like any other queue: the attempts at the queue they come from do not count there."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
-    rabbit.queues.append(delay_queue(dead, 200))
+    rabbit.queues.append(delay_queue(dead, 200, "quorum"))
     rabbit.publish(queue, "[ $n -gt 4 ] || exit 75", message_id="m")
-    rabbit.queues.append(delay_queue(queue, 200))
+    rabbit.queues.append(delay_queue(queue, 200, "quorum"))
     common = {"handler": handler("obey", ledger), "outcomes": {"retry": [75]}}
     d = daemon(configuration(broker={"url": broker.url}, queues=[
         {"name": queue, "retry": {**SOON, "max_attempts": 2}, "dead_letter": {"routing_key": dead}, **common},
@@ -362,7 +362,7 @@ def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledg
     connections = broker.ctl("list_connections", "pid", "client_properties").split("\n")
     (publishing,) = [c.split("\t")[0] for c in connections if f"{queue} (publisher)" in c]
     broker.ctl("close_connection", publishing, "a test")
-    d.wait_log("publishing connection not connected")
+    d.wait_log("publishing connection lost")
     d.wait_status("0 handlers running")
     d.stop()
     d.wait_log("the thread of the publishing connection is stuck")

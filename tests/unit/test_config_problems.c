@@ -259,6 +259,14 @@ START_TEST(retries_into_a_queue_that_refuses_are_a_warning) {
 }
 END_TEST
 
+START_TEST(an_outcome_without_ack_is_a_warning) {
+	warn_of("", "", "outcomes = { ack = []; };",
+		"a.conf:6: queues[0].outcomes.ack: warning: no exit status leads to \"ack\": every message fails\n");
+	warn_of("", "", "outcomes = { ack = []; otherwise = \"ack\"; };", "");
+	warn_of("", "", "outcomes = { ack = [3]; };", "");
+}
+END_TEST
+
 START_TEST(keys_without_effect_are_warnings) {
 	warn_of("", "", "dead_letter = { exchange = \"dead\"; };",
 		"a.conf:6: queues[0].dead_letter: warning: has no effect: no outcome here leads to \"reject\"\n");
@@ -472,7 +480,7 @@ static void add_cases(Suite *suite) {
 			 a_password_that_everybody_can_read_is_a_warning, certificates_and_keys_must_be_readable_files);
 	ADD_SCRATCH_CASE(suite, "warnings", reaching_the_delivery_timeout_is_a_warning,
 			 rejected_messages_that_go_nowhere_are_a_warning, retries_into_a_queue_that_refuses_are_a_warning,
-			 keys_without_effect_are_warnings,
+			 an_outcome_without_ack_is_a_warning, keys_without_effect_are_warnings,
 			 a_broker_that_is_not_verified_is_a_warning, declarations_that_the_broker_refuses_are_warnings);
 	ADD_SCRATCH_CASE(suite, "problems", names_of_delay_queues_must_fit, problems_are_formatted,
 			 broken_files_are_refused_as_expected);
