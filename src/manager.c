@@ -12,8 +12,6 @@
 #include "base/log.h"
 #include "service/status.h"
 
-/* How often at least it is looked whether threads make progress. */
-#define WATCH_INTERVAL_MAX_USEC (30 * USEC_PER_SEC)
 
 /* --- what systemd is told ---------------------------------------------------------------------------------------- */
 
@@ -69,48 +67,12 @@ static int on_status(void *userdata, char **ret) {
 	return r;
 }
 
-/* Notes whether a thread makes progress. A thread that does not is freed by broker_overdue_usec, which shuts its socket down, once; if
- * that does not help either, only a restart does: false. */
-static bool line_check(struct line *l, const char *broker, const char *what, uint64_t overdue_usec) {
-	bool was_overdue = l->overdue;
-
-	l->overdue = overdue_usec > 0;
-	if (l->overdue && !was_overdue)
-		log_error("broker=%s the thread of its %s connection makes no progress; closing the connection", broker, what);
-	return !l->overdue || !was_overdue;
-}
-
-static bool manager_check_threads(struct manager *m) {
-	uint64_t now = clock_now_usec();
-	bool alive = true;
-
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
-		const char *name = m->config->brokers[i].name;
-
-		alive &= line_check(&l->consuming, name, "consuming", broker_overdue_usec(l->broker, now));
-		if (l->publisher)
-			alive &= line_check(&l->publishing, name, "publishing", publisher_overdue_usec(l->publisher, now));
-	}
-	return alive;
-}
-
 static bool on_is_alive(void *userdata) {
 	bool alive = manager_check_threads(userdata);
 
 	if (!alive)
 		log_error("a broker thread is stuck: no watchdog message is sent");
 	return alive;
-}
-
-/* The watchdog looks more often, but need not be there. */
-static int on_watch_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-	struct manager *m = userdata;
-
-	(void)manager_check_threads(m);
-	(void)sd_event_source_set_time(source, clock_add_usec(clock_now_usec(), m->watch_interval_usec));
-	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	return 0;
 }
 
 static const struct systemd_callbacks systemd_callbacks = {.is_alive = on_is_alive, .status = on_status};
@@ -158,174 +120,7 @@ static void on_queue_changed(struct queue *q, void *userdata) {
 
 static const struct queue_callbacks queue_callbacks = {.changed = on_queue_changed};
 
-static void replace_text(char **text, const char *by) {
-	free(*text);
-	*text = by ? strdup(by) : NULL;
-}
-
-static void line_clear_reasons(struct line *l, const struct config_broker *config) {
-	for (size_t i = 0; l->reasons && i < config->n_addresses; i++)
-		replace_text(&l->reasons[i], NULL);
-	replace_text(&l->reason, NULL);
-}
-
-static void line_free(struct line *l, const struct config_broker *config) {
-	line_clear_reasons(l, config);
-	free(l->reasons);
-}
-
-/* Remembers why it is not up. True if that is news of this address. */
-static bool line_set_reason(struct line *l, const struct config_broker *config, const struct config_address *a, const char *reason) {
-	char **last;
-	bool news;
-
-	replace_text(&l->reason, reason);
-	if (!l->reasons)
-		l->reasons = calloc(config->n_addresses, sizeof(*l->reasons));
-	if (!l->reasons)
-		return true;
-	last = &l->reasons[a - config->addresses];
-	news = !*last || strcmp(*last, reason) != 0;
-	replace_text(last, reason);
-	return news;
-}
-
-/* "the next address", "again in 1.2 s" */
-static const char *format_next(uint64_t retry_usec, char *buf, size_t size) {
-	if (retry_usec == 0)
-		return "the next address";
-	snprintf(buf, size, "again in %" PRIu64 ".%" PRIu64 " s", retry_usec / USEC_PER_SEC,
-		 retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
-	return buf;
-}
-
-/* Notes a connection's new state, and gives it a line in the log. `what`: "" or " publishing connection". */
-static void line_set_state(struct manager *m, struct line *l, const struct config_broker *config, const char *what,
-			   enum broker_state state, const struct broker_report *report) {
-	const struct config_address *a = report->address ? report->address : &config->addresses[0];
-	const char *reason = report->reason ? report->reason : "connection lost";
-	bool was_up = l->state == BROKER_UP;
-	char next[48];
-
-	l->state = state;
-	switch (state) {
-	case BROKER_CONNECTING:
-		log_debug("broker=%s%s connecting to %s port %u", config->name, what, a->host, a->port);
-		break;
-	case BROKER_UP:
-		log_info("broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
-		line_clear_reasons(l, config);
-		break;
-	case BROKER_WAITING: {
-		/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
-		int priority = line_set_reason(l, config, a, reason) ? LOG_WARNING : LOG_INFO;
-
-		if (m->state != MANAGER_CLOSING)
-			log_write(priority, NULL, 0, "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
-				  was_up && !what[0] ? " connection" : what, was_up ? " lost" : " not connected", reason,
-				  format_next(report->retry_usec, next, sizeof(next)));
-		break;
-	}
-	case BROKER_STOPPED:
-		if (report->reason)
-			log_warning("broker=%s%s stopped: %s", config->name, what, report->reason);
-		break;
-	}
-}
-
-static void manager_broker_down(struct manager *m, struct uplink *l) {
-	const struct config_broker *config = broker_config(l->broker);
-	char text[640];
-
-	snprintf(text, sizeof(text), "broker %s: %s", config->name, l->consuming.reason ? l->consuming.reason : "not connected");
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		if (m->config->queues[i].broker == config)
-			queue_broker_down(m->queues[i], text);
-}
-
-static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
-	struct uplink *l = userdata;
-	struct manager *m = l->manager;
-	bool was_up = l->consuming.state == BROKER_UP;
-
-	line_set_state(m, &l->consuming, broker_config(b), "", state, report);
-	/* An attempt has failed when all addresses have been tried. */
-	if (state == BROKER_WAITING && (was_up || report->retry_usec > 0))
-		manager_broker_down(m, l);
-	if (state == BROKER_STOPPED)
-		manager_check_closed(m);
-	systemd_status_changed(m->systemd, false);
-}
-
-static void on_publisher_state(struct publisher *p, enum broker_state state, const struct broker_report *report, void *userdata) {
-	struct uplink *l = userdata;
-	struct manager *m = l->manager;
-
-	line_set_state(m, &l->publishing, broker_config(l->broker), " publishing connection", state, report);
-	if (state == BROKER_STOPPED)
-		manager_check_closed(m);
-	else
-		manager_check_stopped(m);
-	systemd_status_changed(m->systemd, false);
-}
-
-static void uplink_log_blocked(const struct uplink *l, bool blocked, const char *reason) {
-	const char *name = broker_config(l->broker)->name;
-
-	if (blocked)
-		log_warning("broker=%s has blocked publishing: %s; copies of failed messages wait, consuming goes on", name,
-			    reason ? reason : "no reason given");
-	else
-		log_info("broker=%s has unblocked publishing", name);
-}
-
-/* RabbitMQ blocks connections that publish; if it blocks this one too, it is the same alarm. */
-static void on_broker_blocked(struct broker *b, bool blocked, const char *reason, void *userdata) {
-	struct uplink *l = userdata;
-
-	if (!l->publisher)
-		uplink_log_blocked(l, blocked, reason);
-}
-
-static void on_publisher_blocked(struct publisher *p, bool blocked, const char *reason, void *userdata) {
-	struct uplink *l = userdata;
-
-	l->blocked = blocked;
-	uplink_log_blocked(l, blocked, reason);
-	manager_check_stopped(l->manager);
-	systemd_status_changed(l->manager->systemd, false);
-}
-
-static const struct broker_callbacks broker_callbacks = {.state = on_broker_state, .blocked = on_broker_blocked};
-static const struct publisher_callbacks publisher_callbacks = {.state = on_publisher_state, .blocked = on_publisher_blocked};
-
 /* --- life ---------------------------------------------------------------------------------------------------------- */
-
-/* Whether something is ever published at the broker. */
-static bool manager_publishes(const struct manager *m, const struct config_broker *broker) {
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		if (m->config->queues[i].broker == broker && config_queue_publishes(&m->config->queues[i]))
-			return true;
-	return false;
-}
-
-static int manager_start_brokers(struct manager *m) {
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		const struct config_broker *config = &m->config->brokers[i];
-		struct uplink *l = &m->uplinks[i];
-		int r;
-
-		l->manager = m;
-		r = broker_new(m->event, m->config, config, &broker_callbacks, l, &l->broker);
-		if (r == 0 && manager_publishes(m, config))
-			r = publisher_new(m->event, m->config, config, &publisher_callbacks, l, &l->publisher);
-		if (r < 0) {
-			log_error("broker=%s cannot be set up: %s", m->config->brokers[i].name, strerror(-r));
-			return r;
-		}
-	}
-	return 0;
-}
 
 static int manager_start_queues(struct manager *m) {
 	for (size_t i = 0; i < m->config->n_queues; i++) {
@@ -347,24 +142,6 @@ static int manager_start_queues(struct manager *m) {
 			return r;
 	}
 	return 0;
-}
-
-/* A thread is overdue after two heartbeats; looked at once per heartbeat, and not at an exact time. */
-static int manager_watch_threads(struct manager *m) {
-	uint64_t interval = WATCH_INTERVAL_MAX_USEC;
-	int r;
-
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		uint64_t heartbeat = m->config->brokers[i].heartbeat * USEC_PER_SEC;
-
-		if (heartbeat > 0 && heartbeat < interval)
-			interval = heartbeat;
-	}
-	m->watch_interval_usec = interval;
-	r = sd_event_add_time_relative(m->event, &m->watch_timer, CLOCK_MONOTONIC, interval, interval / 4, on_watch_timer, m);
-	if (r < 0)
-		log_error("cannot set a timer: %s", strerror(-r));
-	return r;
 }
 
 static int manager_setup(struct manager *m) {
@@ -402,15 +179,10 @@ static int manager_setup(struct manager *m) {
 
 /* In the order of who borrows from whom. */
 static void manager_clear(struct manager *m) {
-	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++)
-		m->uplinks[i].publisher = publisher_free(m->uplinks[i].publisher);
+	manager_free_publishers(m);
 	for (size_t i = 0; m->queues && i < m->config->n_queues; i++)
 		queue_free(m->queues[i]);
-	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++) {
-		broker_free(m->uplinks[i].broker);
-		line_free(&m->uplinks[i].consuming, &m->config->brokers[i]);
-		line_free(&m->uplinks[i].publishing, &m->config->brokers[i]);
-	}
+	manager_free_brokers(m);
 	free(m->queues);
 	free(m->uplinks);
 	executor_free(m->executor);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside of the manager, shared by its two halves and nobody else: manager.c starts and runs, manager_stop.c stops. */
+/* Inside of the manager, shared by its parts and nobody else: manager.c starts and runs, manager_uplink.c has the connections,
+ * manager_stop.c stops. */
 #pragma once
 
 #include <stdbool.h>
@@ -68,3 +69,15 @@ void manager_check_stopped(struct manager *m);
 
 /* A connection has reached BROKER_STOPPED: ends the loop when it was the last one. */
 void manager_check_closed(struct manager *m);
+
+/* Makes every broker, and its publisher if it needs one. What was made is freed by the two below, also after a failure. -errno, logged. */
+int manager_start_brokers(struct manager *m);
+/* Before the queues are freed: nothing comes back to them any more. */
+void manager_free_publishers(struct manager *m);
+/* After the queues, which borrow from them. */
+void manager_free_brokers(struct manager *m);
+
+/* Frees threads that are stuck, as far as that can be done from outside. False: one is stuck all the same. */
+bool manager_check_threads(struct manager *m);
+/* Has that done from time to time. An errno of sd-event, logged. */
+int manager_watch_threads(struct manager *m);
