@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "service/status.h"
 
-
 /* --- what systemd is told ---------------------------------------------------------------------------------------- */
 
 static bool is_in_trouble(const struct queue_view *view) {

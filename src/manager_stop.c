@@ -74,30 +74,9 @@ static void manager_close(struct manager *m, uint64_t timeout_usec) {
 	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * timeout_usec), on_close_timer);
 }
 
-/* Copies that cannot be sent now fail now, those that were sent get a last chance. */
-static void manager_stop_publishers(struct manager *m, uint64_t timeout_usec) {
-	if (m->publishers_stopped)
-		return;
-	m->publishers_stopped = true;
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
-		int r = l->publisher ? publisher_stop(l->publisher, timeout_usec) : 0;
-
-		if (r < 0)
-			log_error("broker=%s its publishing connection cannot be closed in order: %s", m->config->brokers[i].name,
-				  strerror(-r));
-	}
-}
-
 static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct manager *m = userdata;
 
-	if (m->state != MANAGER_CLOSING && !m->publishers_stopped) {
-		log_warning("copies of failed messages could not be published in time; their originals are requeued");
-		manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * HASTY_CLOSE_TIMEOUT_USEC), on_close_timer);
-		manager_stop_publishers(m, HASTY_CLOSE_TIMEOUT_USEC);
-		return 0;
-	}
 	if (m->state != MANAGER_CLOSING) {
 		log_warning("a broker did not confirm in time that its queues are cancelled; closing its connection");
 		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
@@ -117,18 +96,19 @@ static bool manager_awaits(const struct manager *m, size_t queue) {
 	return view.state != QUEUE_STOPPED && (view.publishing > 0 || m->uplinks[broker - m->config->brokers].consuming.state == BROKER_UP);
 }
 
-/* Whether copies are under way that can be expected to be confirmed. The handler that has just ended may have asked for one that has
- * yet to open its channel and to declare its queue. */
-static bool manager_is_publishing(const struct manager *m) {
-	for (size_t i = 0; i < m->config->n_queues; i++) {
-		const struct uplink *l = &m->uplinks[m->config->queues[i].broker - m->config->brokers];
-		struct queue_view view;
+/* No handler runs that could ask for more: copies for which there is no connection fail now, the others get a last chance. */
+static void manager_stop_publishers(struct manager *m) {
+	if (m->publishers_stopped)
+		return;
+	m->publishers_stopped = true;
+	for (size_t i = 0; i < m->config->n_brokers; i++) {
+		struct uplink *l = &m->uplinks[i];
+		int r = l->publisher ? publisher_stop(l->publisher, CLOSE_TIMEOUT_USEC) : 0;
 
-		queue_look(m->queues[i], &view);
-		if (view.publishing > 0 && l->publishing.state == BROKER_UP && !l->blocked)
-			return true;
+		if (r < 0)
+			log_error("broker=%s its publishing connection cannot be closed in order: %s", m->config->brokers[i].name,
+				  strerror(-r));
 	}
-	return false;
 }
 
 void manager_check_stopped(struct manager *m) {
@@ -136,11 +116,7 @@ void manager_check_stopped(struct manager *m) {
 
 	if (m->stopping_queues || m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
 		return;
-	/* No handler runs that could ask for more. */
-	if (manager_is_publishing(m) && !m->publishers_stopped)
-		stopped = false;
-	else
-		manager_stop_publishers(m, CLOSE_TIMEOUT_USEC);
+	manager_stop_publishers(m);
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		stopped = stopped && !manager_awaits(m, i);
 	if (stopped)

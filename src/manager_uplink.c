@@ -176,8 +176,6 @@ static void on_publisher_state(struct publisher *p, enum broker_state state, con
 	line_set_state(m, &l->publishing, broker_config(l->broker), " publishing connection", state, report);
 	if (state == BROKER_STOPPED)
 		manager_check_closed(m);
-	else
-		manager_check_stopped(m);
 	systemd_status_changed(m->systemd, false);
 }
 
@@ -204,7 +202,6 @@ static void on_publisher_blocked(struct publisher *p, bool blocked, const char *
 
 	l->blocked = blocked;
 	uplink_log_blocked(l, blocked, reason);
-	manager_check_stopped(l->manager);
 	systemd_status_changed(l->manager->systemd, false);
 }
 
