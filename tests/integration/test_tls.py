@@ -181,7 +181,7 @@ def test_broker_killed(certs, trust, daemon, name):
             "name": queue, "handler": shell("cat")}]))
         d.wait_settled(1)
         node.kill()
-        d.wait_log("not connected: the (TLS )?connection to the broker (broke|is closed)")
+        d.wait_log("connection lost: the (TLS )?connection to the broker (broke|is closed)")
         d.wait_log("not connected: .*Connection refused")
         node.start()
         assert node.listen(port=port) == port
@@ -201,7 +201,7 @@ def test_broker_frozen(node, trust, client, daemon, name):
     wait_until(lambda: client.consumers(queue) == 1, what="a consumer")
     node.freeze()
     try:
-        d.wait_log("not connected: no heartbeat")
+        d.wait_log("connection lost: no heartbeat")
         d.wait_log("not connected: the TLS handshake was not over in time")
         fed = len(d.notify.values("WATCHDOG"))
         wait_until(lambda: len(d.notify.values("WATCHDOG")) > fed + 1, 10, "a fed watchdog")
