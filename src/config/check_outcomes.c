@@ -22,6 +22,8 @@ static void fill_defaults(const struct reader *r, const config_setting_t *s, str
 		o->on_timeout = failure;
 	if (!check_given(r, s, "outcomes", "on_signal"))
 		o->on_signal = failure;
+	if (!check_given(r, s, "outcomes", "on_large_output"))
+		o->on_large_output = failure;
 	/* Classic queues hand on what has expired without a confirm: only for those who have chosen that type. */
 	if (!check_given(r, s, "retry", "queue_type"))
 		q->retry.queue_type = q->declare.present && type && strcmp(type, "classic") == 0 ? CONFIG_QUEUE_CLASSIC

@@ -189,5 +189,6 @@ bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome) 
 }
 
 bool config_queue_publishes(const struct config_queue *q) {
-	return q->dead_letter.present || outcome_is_possible(&q->outcomes, OUTCOME_RETRY);
+	return q->dead_letter.present || q->reply.present || q->forward.present ||
+	       outcome_is_possible(&q->outcomes, OUTCOME_RETRY);
 }

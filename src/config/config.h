@@ -78,12 +78,76 @@ struct config_declare {
 	struct table arguments;
 };
 
+/* How handlers meet messages. */
+enum config_mode {
+	CONFIG_MODE_EXEC,   /* a process for each message */
+	CONFIG_MODE_WORKER, /* long-lived processes, one message after the other */
+};
+
+/* What a handler's stdin is; not in worker mode, which has a form of its own. */
+enum config_input {
+	CONFIG_INPUT_BODY,
+	CONFIG_INPUT_JSON,	    /* an object with the metadata and the body */
+	CONFIG_INPUT_NONE,	    /* empty */
+	CONFIG_INPUT_ARGUMENT,	    /* empty; the body is the last argument, in base64 */
+	CONFIG_INPUT_ARGUMENT_JSON, /* empty; likewise an object with metadata and body */
+};
+
+/* How a handler is told about its message. */
+enum config_metadata {
+	CONFIG_METADATA_ENV,  /* variables */
+	CONFIG_METADATA_FD3,  /* an object in JSON on descriptor 3 */
+	CONFIG_METADATA_BOTH,
+	CONFIG_METADATA_NONE,
+};
+
+/* What becomes of a handler's stdout and stderr. */
+enum config_output {
+	CONFIG_OUTPUT_LOG,     /* logged line by line */
+	CONFIG_OUTPUT_INHERIT, /* the daemon's own stdout and stderr */
+	CONFIG_OUTPUT_DISCARD, /* thrown away, but for the last lines of stderr, which say why a message failed */
+};
+
+/* What becomes of processes that a handler leaves behind when it ends. */
+enum config_descendants {
+	CONFIG_DESCENDANTS_KILL,
+	CONFIG_DESCENDANTS_LEAVE,
+};
+
+/* Resource limits of each process of a handler (setrlimit(2)); without its flag one is the daemon's own. */
+struct config_rlimits {
+	bool has_memory, has_cpu, has_files, has_processes, has_file_size, has_core;
+	uint64_t memory;    /* RLIMIT_AS, bytes */
+	unsigned cpu;	    /* RLIMIT_CPU, seconds */
+	unsigned files;	    /* RLIMIT_NOFILE */
+	unsigned processes; /* RLIMIT_NPROC, of the whole user */
+	uint64_t file_size; /* RLIMIT_FSIZE, bytes */
+	uint64_t core;	    /* RLIMIT_CORE, bytes */
+};
+
 struct config_handler {
-	char **command;	    /* argv, NULL-terminated; command[0] is an absolute path */
+	char **command; /* argv, NULL-terminated; command[0] is an absolute path; the others are templates (message/template.h) */
+	enum config_mode mode;
+	unsigned max_messages; /* a worker is replaced after so many; 0: never */
+	enum config_input input;
+	bool compress; /* the argument: zlib before base64 */
+	enum config_metadata metadata;
+	char *path;	    /* PATH */
 	char **environment; /* "NAME=value", NULL-terminated */
 	char *directory;    /* absolute; "/" by default */
-	uint64_t timeout_usec;	  /* USEC_INFINITY: none */
+	char *user;	    /* name or number; NULL: the daemon's, who is not root then */
+	char *group;	    /* likewise; NULL: the user's */
+	bool has_umask;
+	unsigned umask;
+	bool has_nice;
+	int nice;
+	struct config_rlimits limits;
+	bool protect_secrets;	  /* keep it from reading what the daemon's passwords and keys are in */
+	uint64_t timeout_usec;	  /* USEC_INFINITY: none; of a worker, for each message */
 	uint64_t kill_grace_usec; /* between SIGTERM and SIGKILL */
+	enum config_descendants descendants;
+	enum config_output output;
+	uint64_t max_output; /* bytes of stdout that can be published: for reply and forward */
 };
 
 /* What becomes of a message after a run of its handler. */
@@ -119,6 +183,7 @@ struct config_outcomes {
 	enum outcome on_timeout; /* `otherwise` by default, but never OUTCOME_ACK */
 	enum outcome on_signal;	 /* likewise */
 	enum config_too_large on_too_large;
+	enum outcome on_large_output; /* stdout is more than handler.max_output; likewise */
 };
 
 /* The type of the delay queues. */
@@ -149,6 +214,35 @@ struct config_breaker {
 	uint64_t cooldown_usec;
 };
 
+/* How often handlers may be started (or workers given a message): no more than so many within any span of `per_usec`. */
+struct config_rate {
+	unsigned messages; /* 0: no limit */
+	uint64_t per_usec;
+};
+
+/* Publishes what a handler wrote to stdout to the message's reply_to. */
+struct config_reply {
+	bool present;
+	char *content_type;	 /* NULL: none */
+	bool errors;		 /* say so there, too, when the message is rejected */
+	enum outcome unroutable; /* what becomes of the message if nobody is there to get the reply */
+};
+
+/* Publishes what a handler wrote to stdout to an exchange. */
+struct config_forward {
+	bool present;
+	char *exchange;	   /* template; "": the default exchange */
+	char *routing_key; /* template */
+	char *content_type; /* NULL: none */
+};
+
+/* Values that a queue has unless it gives its own, for handlers that were written for another consumer. */
+enum config_compat {
+	CONFIG_COMPAT_NONE,
+	CONFIG_COMPAT_CLI_CONSUMER,	   /* rabbitmq-cli-consumer */
+	CONFIG_COMPAT_CLI_CONSUMER_STRICT, /* with --strict-exit-code */
+};
+
 /* Results of handlers whose messages could not be settled any more, kept in case the same message comes again. */
 struct config_results {
 	unsigned keep; /* at most so many; 0: none */
@@ -168,6 +262,7 @@ struct config_queue {
 	struct config_declare declare;
 	struct config_binding *bindings; /* n_bindings of them */
 	size_t n_bindings;
+	enum config_compat compat;
 	struct config_handler handler;
 	struct config_outcomes outcomes;
 	uint64_t requeue_delay_usec;
@@ -176,6 +271,9 @@ struct config_queue {
 	struct config_dead_letter dead_letter;
 	struct config_breaker breaker;
 	struct config_results results;
+	struct config_rate rate;
+	struct config_reply reply;
+	struct config_forward forward;
 };
 
 struct config {
@@ -231,5 +329,6 @@ const char *outcome_to_string(enum outcome o);
 /* Whether a run can have this outcome: by an exit status, a timeout or a signal. */
 bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome);
 
-/* Whether a message of the queue can come to be published again: retry is an outcome of its, or it has dead letters. */
+/* Whether something is ever published for the queue: its messages again (retry is an outcome of its, or it has dead letters), or
+ * what its handlers write. */
 bool config_queue_publishes(const struct config_queue *q);

@@ -156,6 +156,8 @@ static void dump_scalar(const struct key *k, const void *base, struct strbuf *b)
 		strbuf_printf(b, "%" PRId64, value.i);
 	else if (k->type == KEY_UINT)
 		strbuf_printf(b, "%" PRIu64, value.u);
+	else if (k->type == KEY_MODE)
+		strbuf_printf(b, "\"%03" PRIo64 "\"", value.u);
 	else if (k->type == KEY_FLOAT)
 		dump_float(value.number, b);
 	else if (k->type == KEY_ENUM)
@@ -205,6 +207,7 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 	switch (k->type) {
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:
 	case KEY_SECRET_FILE:
@@ -277,6 +280,7 @@ static bool has_value(const struct key *k, const void *base) {
 		return has_one_username(broker);
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:
 	case KEY_SECRET_FILE:

@@ -48,6 +48,49 @@ const char *const config_queue_type_names[] = {
 	NULL,
 };
 
+const char *const config_mode_names[] = {
+	[CONFIG_MODE_EXEC] = "exec",
+	[CONFIG_MODE_WORKER] = "worker",
+	NULL,
+};
+
+const char *const config_input_names[] = {
+	[CONFIG_INPUT_BODY] = "body",
+	[CONFIG_INPUT_JSON] = "json",
+	[CONFIG_INPUT_NONE] = "none",
+	[CONFIG_INPUT_ARGUMENT] = "argument",
+	[CONFIG_INPUT_ARGUMENT_JSON] = "argument-json",
+	NULL,
+};
+
+const char *const config_metadata_names[] = {
+	[CONFIG_METADATA_ENV] = "env",
+	[CONFIG_METADATA_FD3] = "fd3",
+	[CONFIG_METADATA_BOTH] = "both",
+	[CONFIG_METADATA_NONE] = "none",
+	NULL,
+};
+
+const char *const config_output_names[] = {
+	[CONFIG_OUTPUT_LOG] = "log",
+	[CONFIG_OUTPUT_INHERIT] = "inherit",
+	[CONFIG_OUTPUT_DISCARD] = "discard",
+	NULL,
+};
+
+const char *const config_descendants_names[] = {
+	[CONFIG_DESCENDANTS_KILL] = "kill",
+	[CONFIG_DESCENDANTS_LEAVE] = "leave",
+	NULL,
+};
+
+const char *const config_compat_names[] = {
+	[CONFIG_COMPAT_NONE] = "none",
+	[CONFIG_COMPAT_CLI_CONSUMER] = "rabbitmq-cli-consumer",
+	[CONFIG_COMPAT_CLI_CONSUMER_STRICT] = "rabbitmq-cli-consumer-strict",
+	NULL,
+};
+
 #define COMMON(section_, name_, type_, help_)                                                                          \
 	.section = SECTION_##section_, .name = (name_), .type = KEY_##type_, .help = (help_)
 
@@ -161,6 +204,8 @@ const struct key config_keys[] = {
 	 .child = SECTION_DECLARE, AT_FLAG(config_queue, declare, declare.present)},
 	{COMMON(QUEUE, "bindings", LIST, "binds the queue to exchanges"), .child = SECTION_BINDING,
 	 AT_ARRAY(config_queue, bindings, n_bindings)},
+	{COMMON(QUEUE, "compat", ENUM, "what other keys are by default: as for handlers of another consumer"),
+	 .names = config_compat_names, .fallback = "none", AT(config_queue, compat)},
 	{COMMON(QUEUE, "handler", GROUP, "the process that is run for each message"), .child = SECTION_HANDLER,
 	 .required = true, AT(config_queue, handler)},
 	{COMMON(QUEUE, "outcomes", GROUP, "what becomes of a message, by how its handler has ended"),
@@ -174,6 +219,12 @@ const struct key config_keys[] = {
 	 .child = SECTION_BREAKER, AT(config_queue, breaker)},
 	{COMMON(QUEUE, "results", GROUP, "results kept of messages that could not be settled"),
 	 .child = SECTION_RESULTS, AT(config_queue, results)},
+	{COMMON(QUEUE, "rate", GROUP, "how many messages are handled in a span of time"), .child = SECTION_RATE,
+	 AT(config_queue, rate)},
+	{COMMON(QUEUE, "reply", GROUP, "publishes what the handler writes to stdout to the message's reply_to"),
+	 .child = SECTION_REPLY, .boolean = true, AT_FLAG(config_queue, reply, reply.present)},
+	{COMMON(QUEUE, "forward", GROUP, "publishes what the handler writes to stdout to an exchange"),
+	 .child = SECTION_FORWARD, AT_FLAG(config_queue, forward, forward.present)},
 
 	{COMMON(DECLARE, "durable", BOOL, "whether the queue outlives a restart of the broker"), .fallback = "true",
 	 AT(config_declare, durable)},
@@ -193,14 +244,59 @@ const struct key config_keys[] = {
 
 	{COMMON(HANDLER, "command", COMMAND, "the program and its arguments; no shell is involved"), .required = true,
 	 AT(config_handler, command)},
+	{COMMON(HANDLER, "mode", ENUM, "a process for each message, or long-lived workers"), .names = config_mode_names,
+	 .fallback = "exec", AT(config_handler, mode)},
+	{COMMON(HANDLER, "max_messages", UINT, "how many messages a worker handles before it is replaced; 0: no limit"),
+	 RANGE(0, 1000000000), .fallback = "0", AT(config_handler, max_messages)},
+	{COMMON(HANDLER, "input", ENUM, "what the handler reads from stdin, or gets as its last argument"),
+	 .names = config_input_names, .fallback = "body", AT(config_handler, input)},
+	{COMMON(HANDLER, "compress", BOOL, "whether the last argument is compressed by zlib before base64"),
+	 .fallback = "false", AT(config_handler, compress)},
+	{COMMON(HANDLER, "metadata", ENUM, "how the handler is told about its message"),
+	 .names = config_metadata_names, .fallback = "env", .fallback_note = "\"env\"; with compat, \"fd3\"",
+	 AT(config_handler, metadata)},
+	{COMMON(HANDLER, "path", STRING, "PATH in the handler's environment"), RANGE(0, 4096),
+	 .fallback = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", AT(config_handler, path)},
 	{COMMON(HANDLER, "environment", ENVIRONMENT, "variables added to the handler's environment"),
 	 AT(config_handler, environment)},
 	{COMMON(HANDLER, "directory", PATH, "the handler's working directory"), .fallback = "/",
 	 AT(config_handler, directory)},
+	{COMMON(HANDLER, "user", STRING, "the user that the handler runs as, by name or number"), RANGE(1, 255),
+	 .fallback_note = "the daemon's; required where that is root", AT(config_handler, user)},
+	{COMMON(HANDLER, "group", STRING, "the group that the handler runs as, by name or number"), RANGE(1, 255),
+	 .fallback_note = "the user's", AT(config_handler, group)},
+	{COMMON(HANDLER, "umask", MODE, "permissions that new files of the handler do not get"), RANGE(0, 0777),
+	 .fallback_note = "the daemon's", AT_FLAG(config_handler, umask, has_umask)},
+	{COMMON(HANDLER, "nice", INT, "the handler's nice value"), RANGE((int64_t)-20, 19),
+	 .fallback_note = "the daemon's", AT_FLAG(config_handler, nice, has_nice)},
+	{COMMON(HANDLER, "limits", GROUP, "resource limits of each of the handler's processes"),
+	 .child = SECTION_RLIMITS, AT(config_handler, limits)},
+	{COMMON(HANDLER, "protect_secrets", BOOL,
+		"whether to keep the handler from reading the files that hold the daemon's passwords and keys"),
+	 .fallback = "true", AT(config_handler, protect_secrets)},
 	{COMMON(HANDLER, "timeout", DURATION, "how long a handler may run"), RANGE(USEC_PER_MSEC, USEC_INFINITY),
 	 .fallback = "25min", AT(config_handler, timeout_usec)},
 	{COMMON(HANDLER, "kill_grace", DURATION, "the time between SIGTERM and SIGKILL"), RANGE(0, HOUR),
 	 .fallback = "10s", AT(config_handler, kill_grace_usec)},
+	{COMMON(HANDLER, "descendants", ENUM, "what becomes of processes that the handler leaves behind"),
+	 .names = config_descendants_names, .fallback = "kill", AT(config_handler, descendants)},
+	{COMMON(HANDLER, "output", ENUM, "what becomes of the handler's stdout and stderr"),
+	 .names = config_output_names, .fallback = "log", AT(config_handler, output)},
+	{COMMON(HANDLER, "max_output", SIZE, "how much of stdout reply and forward can publish"),
+	 RANGE(1, UINT64_C(128) << 20), .fallback = "1M", AT(config_handler, max_output)},
+
+	{COMMON(RLIMITS, "memory", SIZE, "address space"), RANGE(UINT64_C(1) << 20, INT64_MAX),
+	 .fallback_note = "the daemon's", AT_FLAG(config_rlimits, memory, has_memory)},
+	{COMMON(RLIMITS, "cpu", SECONDS, "processor time"), RANGE(1, INT32_MAX), .fallback_note = "the daemon's",
+	 AT_FLAG(config_rlimits, cpu, has_cpu)},
+	{COMMON(RLIMITS, "files", UINT, "open descriptors"), RANGE(4, INT32_MAX), .fallback_note = "the daemon's",
+	 AT_FLAG(config_rlimits, files, has_files)},
+	{COMMON(RLIMITS, "processes", UINT, "processes and threads of the handler's user, all together"),
+	 RANGE(1, INT32_MAX), .fallback_note = "the daemon's", AT_FLAG(config_rlimits, processes, has_processes)},
+	{COMMON(RLIMITS, "file_size", SIZE, "the size of a file that is written"), RANGE(0, INT64_MAX),
+	 .fallback_note = "the daemon's", AT_FLAG(config_rlimits, file_size, has_file_size)},
+	{COMMON(RLIMITS, "core", SIZE, "the size of a core dump"), RANGE(0, INT64_MAX),
+	 .fallback_note = "the daemon's", AT_FLAG(config_rlimits, core, has_core)},
 
 	{COMMON(OUTCOMES, "ack", STATUSES, "exit statuses that mean success"), .fallback = "0",
 	 AT(config_outcomes, ack)},
@@ -218,6 +314,8 @@ const struct key config_keys[] = {
 	 AT(config_outcomes, on_signal)},
 	{COMMON(OUTCOMES, "on_too_large", ENUM, "what a body above limits.max_message_size leads to"),
 	 .names = config_too_large_names, .fallback = "requeue", AT(config_outcomes, on_too_large)},
+	{COMMON(OUTCOMES, "on_large_output", ENUM, "what more output than handler.max_output leads to"), FAILURE,
+	 AT(config_outcomes, on_large_output)},
 
 	{COMMON(REQUEUE, "delay", DURATION, "how long a message is held after a first failure before it goes back"),
 	 RANGE(0, DAY), .fallback = "1s", AT(config_queue, requeue_delay_usec)},
@@ -253,6 +351,25 @@ const struct key config_keys[] = {
 	 AT(config_results, keep)},
 	{COMMON(RESULTS, "max_age", DURATION, "how long a result is kept"), RANGE(USEC_PER_SEC, 30 * DAY),
 	 .fallback = "1h", AT(config_results, max_age_usec)},
+
+	{COMMON(RATE, "messages", UINT, "how many messages may be begun within any span of per; 0: no limit"),
+	 RANGE(0, 10000), .fallback = "0", AT(config_rate, messages)},
+	{COMMON(RATE, "per", DURATION, "the span of time"), RANGE(USEC_PER_MSEC, DAY), .fallback = "1s",
+	 AT(config_rate, per_usec)},
+
+	{COMMON(REPLY, "content_type", STRING, "the reply's content type"), RANGE(SHORT_STRING),
+	 .fallback_note = "none", AT(config_reply, content_type)},
+	{COMMON(REPLY, "errors", BOOL, "whether a message that is rejected is answered with an error"),
+	 .fallback = "false", AT(config_reply, errors)},
+	{COMMON(REPLY, "unroutable", ENUM, "what a reply that nobody is there to get leads to"),
+	 .names = config_outcome_names, .fallback = "reject", AT(config_reply, unroutable)},
+
+	{COMMON(FORWARD, "exchange", TEMPLATE, "the exchange to publish to; \"\": the default exchange"),
+	 RANGE(0, 4096), .fallback = "", AT(config_forward, exchange)},
+	{COMMON(FORWARD, "routing_key", TEMPLATE, "the routing key to publish with"), RANGE(0, 4096), .fallback = "",
+	 AT(config_forward, routing_key)},
+	{COMMON(FORWARD, "content_type", STRING, "the content type of what is published"), RANGE(SHORT_STRING),
+	 .fallback_note = "none", AT(config_forward, content_type)},
 };
 
 const size_t config_n_keys = ARRAY_SIZE(config_keys);

@@ -20,6 +20,12 @@ static_assert(sizeof(enum config_tls_version) == sizeof(unsigned), "enum config_
 static_assert(sizeof(enum outcome) == sizeof(unsigned), "enum outcome is kept as an unsigned");
 static_assert(sizeof(enum config_too_large) == sizeof(unsigned), "enum config_too_large is kept as an unsigned");
 static_assert(sizeof(enum config_queue_type) == sizeof(unsigned), "enum config_queue_type is kept as an unsigned");
+static_assert(sizeof(enum config_mode) == sizeof(unsigned), "enum config_mode is kept as an unsigned");
+static_assert(sizeof(enum config_input) == sizeof(unsigned), "enum config_input is kept as an unsigned");
+static_assert(sizeof(enum config_metadata) == sizeof(unsigned), "enum config_metadata is kept as an unsigned");
+static_assert(sizeof(enum config_output) == sizeof(unsigned), "enum config_output is kept as an unsigned");
+static_assert(sizeof(enum config_descendants) == sizeof(unsigned), "enum config_descendants is kept as an unsigned");
+static_assert(sizeof(enum config_compat) == sizeof(unsigned), "enum config_compat is kept as an unsigned");
 
 const struct key *key_find(enum section section, const char *name) {
 	for (size_t i = 0; i < config_n_keys; i++)
@@ -77,6 +83,14 @@ size_t section_size(enum section section) {
 		return sizeof(struct config_breaker);
 	case SECTION_RESULTS:
 		return sizeof(struct config_results);
+	case SECTION_RLIMITS:
+		return sizeof(struct config_rlimits);
+	case SECTION_RATE:
+		return sizeof(struct config_rate);
+	case SECTION_REPLY:
+		return sizeof(struct config_reply);
+	case SECTION_FORWARD:
+		return sizeof(struct config_forward);
 	}
 	return 0;
 }
@@ -151,7 +165,7 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 		[KEY_COMMAND] = "an array of strings, the first of them an absolute path",
 		[KEY_ENVIRONMENT] = "a group of NAME = \"value\"",
 		[KEY_TABLE] = "a group",
-		[KEY_GROUP] = "a group",
+		[KEY_MODE] = "a string of octal digits such as \"027\"",
 		[KEY_LIST] = "a list of groups",
 		[KEY_ONE] = "a group",
 		[KEY_DEFAULTS] = "a group",
@@ -183,8 +197,15 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 	case KEY_STRINGS:
 		append_length(k, "a string, or an array of strings,", b);
 		break;
+	case KEY_TEMPLATE:
+		append_length(k, "a string", b);
+		strbuf_append_str(b, ", in which %{NAME} stands for what the message says");
+		break;
 	case KEY_ENUM:
 		append_names(k, b);
+		break;
+	case KEY_GROUP:
+		strbuf_append_str(b, k->boolean ? "true, false or a group" : "a group");
 		break;
 	case KEY_URLS:
 		append_span(k, "an array of", format_unsigned, b);
@@ -217,6 +238,15 @@ static int parse_integer(const char *text, int64_t *ret) {
 	if (errno)
 		return -ERANGE;
 	*ret = n;
+	return 0;
+}
+
+static int parse_octal(const char *text, uint64_t *ret) {
+	size_t len = strlen(text);
+
+	if (len == 0 || len > 7 || strspn(text, "01234567") != len)
+		return -EINVAL;
+	*ret = strtoul(text, NULL, 8);
 	return 0;
 }
 
@@ -262,7 +292,9 @@ int key_parse(const struct key *k, const char *text, union key_value *ret) {
 	int64_t n = 0;
 	int r = -EINVAL;
 
-	if (k->type == KEY_BOOL) {
+	if (k->type == KEY_MODE) {
+		r = parse_octal(text, &value.u);
+	} else if (k->type == KEY_BOOL) {
 		value.boolean = strcmp(text, "true") == 0;
 		r = value.boolean || strcmp(text, "false") == 0 ? 0 : -EINVAL;
 	} else if (k->type == KEY_INT || k->type == KEY_UINT) {
@@ -295,6 +327,7 @@ int key_check_range(const struct key *k, const union key_value *value) {
 	case KEY_FLOAT: /* written so that no NaN gets through */
 		return value->number >= (double)k->min && value->number <= (double)k->max ? 0 : -ERANGE;
 	case KEY_UINT:
+	case KEY_MODE:
 	case KEY_SECONDS:
 	case KEY_DURATION:
 	case KEY_SIZE:
@@ -315,6 +348,7 @@ void key_store(const struct key *k, const union key_value *value, void *base) {
 		*(int *)at = (int)value->i;
 		break;
 	case KEY_UINT:
+	case KEY_MODE:
 	case KEY_SECONDS:
 		*(unsigned *)at = (unsigned)value->u;
 		break;
@@ -345,6 +379,7 @@ void key_load(const struct key *k, const void *base, union key_value *ret) {
 		ret->i = *(const int *)at;
 		break;
 	case KEY_UINT:
+	case KEY_MODE:
 	case KEY_SECONDS:
 		ret->u = *(const unsigned *)at;
 		break;

@@ -21,12 +21,16 @@ enum section {
 	SECTION_DECLARE,     /* struct config_declare */
 	SECTION_BINDING,     /* struct config_binding */
 	SECTION_HANDLER,     /* struct config_handler */
+	SECTION_RLIMITS,     /* struct config_rlimits */
 	SECTION_OUTCOMES,    /* struct config_outcomes */
 	SECTION_REQUEUE,     /* struct config_queue */
 	SECTION_RETRY,       /* struct config_retry */
 	SECTION_DEAD_LETTER, /* struct config_dead_letter */
 	SECTION_BREAKER,     /* struct config_breaker */
 	SECTION_RESULTS,     /* struct config_results */
+	SECTION_RATE,        /* struct config_rate */
+	SECTION_REPLY,       /* struct config_reply */
+	SECTION_FORWARD,     /* struct config_forward */
 };
 
 /* What a value is, and as what it is kept. min and max of the key are ... */
@@ -35,6 +39,7 @@ enum key_type {
 	KEY_INT,          /* int; the least and the greatest value */
 	KEY_UINT,         /* unsigned; likewise */
 	KEY_FLOAT,        /* double; whole numbers */
+	KEY_MODE,         /* unsigned, written in octal as a string: "027"; the least and the greatest value */
 	KEY_SECONDS,      /* unsigned, a duration of whole seconds; seconds */
 	KEY_DURATION,     /* uint64_t; microseconds (max USEC_INFINITY: "infinity" is allowed) */
 	KEY_SIZE,         /* uint64_t; bytes */
@@ -52,8 +57,9 @@ enum key_type {
 	KEY_PASSWORD,    /* password of each address, never shown */
 	KEY_PASSWORD_FILE, /* the same, read from the file of this path */
 	KEY_BROKER,        /* const struct config_broker *, by its name */
+	KEY_TEMPLATE,      /* char *, with %{...} to be expanded for a message; length in bytes */
 	KEY_STRINGS,       /* char **: a string or several; length of each in bytes */
-	KEY_COMMAND,       /* char **: a program's absolute path, and its arguments */
+	KEY_COMMAND,       /* char **: a program's absolute path, and its arguments, which are templates */
 	KEY_ENVIRONMENT,   /* char **: a group of NAME = "value" */
 	KEY_TABLE,         /* struct table */
 	KEY_GROUP,         /* the keys of `child`, in the same struct or one that is part of it */
@@ -70,6 +76,7 @@ struct key {
 	enum key_type type;
 	enum section child; /* of the groups, lists and KEY_DEFAULTS */
 	bool required;
+	bool boolean;  /* KEY_GROUP with a flag: `true` stands for a group with the defaults of all its keys, `false` for none */
 	bool identity; /* the name of its group: required in a list, "default" in KEY_ONE, refused in KEY_DEFAULTS */
 	uint64_t min;  /* KEY_INT: as int64_t */
 	uint64_t max;
@@ -94,6 +101,12 @@ extern const char *const config_auth_names[];
 extern const char *const config_tls_version_names[];
 extern const char *const config_too_large_names[];
 extern const char *const config_queue_type_names[];
+extern const char *const config_mode_names[];
+extern const char *const config_input_names[];
+extern const char *const config_metadata_names[];
+extern const char *const config_output_names[];
+extern const char *const config_descendants_names[];
+extern const char *const config_compat_names[];
 
 /* The row of that name, or NULL. */
 const struct key *key_find(enum section section, const char *name);
@@ -120,7 +133,7 @@ void key_append_default(const struct key *k, struct strbuf *b);
  * range. Of KEY_STATUSES, KEY_URL and the types that are kept as strings the text is the value, and is not read by
  * this. */
 union key_value {
-	uint64_t u;     /* KEY_UINT, KEY_SECONDS, KEY_DURATION, KEY_SIZE; first, so that {0} clears all of it */
+	uint64_t u;     /* KEY_UINT, KEY_MODE, KEY_SECONDS, KEY_DURATION, KEY_SIZE; first, so that {0} clears all of it */
 	int64_t i;      /* KEY_INT */
 	bool boolean;   /* KEY_BOOL */
 	double number;  /* KEY_FLOAT */

@@ -246,7 +246,11 @@ static void read_group(struct reader *r, const struct key *k, const config_setti
 		       const config_setting_t *inherited, void *base) {
 	bool partial = r->partial;
 
-	if (s && !config_setting_is_group(s)) {
+	if (s && k->boolean && config_setting_type(s) == CONFIG_TYPE_BOOL) {
+		/* What is given for all queues is no part of what a queue itself switches on or off. */
+		s = NULL;
+		inherited = NULL;
+	} else if (s && !config_setting_is_group(s)) {
 		reader_mismatch(r, k, s, NULL);
 		s = NULL;
 		inherited = NULL;
@@ -366,12 +370,17 @@ static void read_defaults(struct reader *r, const struct key *k, const config_se
 	free(scratch);
 }
 
+/* Whether a group that may be a boolean is switched off. */
+static bool is_false(const struct key *k, const config_setting_t *s) {
+	return k->boolean && config_setting_type(s) == CONFIG_TYPE_BOOL && !config_setting_get_bool(s);
+}
+
 static void read_key(struct reader *r, const struct key *k, const config_setting_t *own,
 		     const config_setting_t *inherited, const config_setting_t *group, void *base) {
 	const config_setting_t *s = own ? own : inherited;
 
 	if (k->present_offset != KEY_NO_OFFSET && s)
-		*((bool *)base + k->present_offset) = true;
+		*((bool *)base + k->present_offset) = !is_false(k, s);
 	if (!s && !r->partial && (k->required || (k->identity && group && config_setting_name(group) == NULL)))
 		missing(r, k, group);
 	if (k->type == KEY_GROUP) {

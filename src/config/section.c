@@ -54,6 +54,7 @@ static void clear_key(const struct key *k, void *base) {
 		break;
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:
 		free(*(char **)at);

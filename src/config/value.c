@@ -323,6 +323,7 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	switch (k->type) {
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_TEMPLATE:
 		read_string(r, k, s, base);
 		break;
 	case KEY_FILE:
@@ -397,6 +398,7 @@ void value_default(struct reader *r, const struct key *k, const config_setting_t
 		break;
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_TEMPLATE:
 		if (k->fallback)
 			*(char **)at(k, base) = reader_strdup(r, k->fallback);
 		break;

@@ -308,13 +308,14 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 	q->config = config;
 	q->broker = broker;
 	q->publisher = publisher;
-	q->executor = executor;
 	q->dispatcher = dispatcher;
 	q->callbacks = callbacks;
 	q->userdata = userdata;
 	q->state = QUEUE_STARTING;
 	pause_init(&q->pause);
 	r = queue_work_init(q);
+	if (r == 0)
+		r = program_new(executor, config, &q->program);
 	if (r == 0)
 		r = results_init(&q->results, &config->results);
 	if (r == 0)
@@ -336,6 +337,7 @@ struct queue *queue_free(struct queue *q) {
 	if (!q)
 		return NULL;
 	queue_work_clear(q);
+	q->program = program_free(q->program);
 	results_clear(&q->results);
 	sd_event_source_disable_unref(q->probe_timer);
 	free(q->reason);

@@ -22,7 +22,7 @@ struct queue {
 	const struct config_queue *config;	 /* borrowed */
 	struct broker *broker;			 /* borrowed */
 	struct publisher *publisher;		 /* borrowed; NULL: nothing is ever published for this queue */
-	struct executor *executor;		 /* borrowed */
+	struct program *program;		 /* owned */
 	struct dispatcher *dispatcher;		 /* borrowed */
 	struct consumer *consumer;		 /* borrowed: the broker's */
 	const struct queue_callbacks *callbacks; /* borrowed */

@@ -262,7 +262,7 @@ static bool start_one(struct dispatcher_entry *entry) {
 		struct delivery *d = LIST_FIRST(&q->deliveries[DELIVERY_WAITING], struct delivery, node);
 		struct spawn_error error;
 
-		if (run_start(q->executor, q->config, d->message, d->attempt, &run_callbacks, d, &error, &d->run) < 0) {
+		if (run_start(q->program, d->message, d->attempt, &run_callbacks, d, &error, &d->run) < 0) {
 			start_failed(q, &error);
 			continue;
 		}

@@ -6,6 +6,7 @@ libexecd_a_SOURCES += \
 	%D%/kill.c \
 	%D%/output.c %D%/output.h \
 	%D%/probe.c %D%/probe.h \
+	%D%/program.c %D%/program.h \
 	%D%/run.c %D%/run.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/spawn_error.c \

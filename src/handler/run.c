@@ -147,8 +147,9 @@ static int open_descriptors(struct run *r, const struct message *m, struct child
 }
 
 /* Makes the environment and spawns the handler. */
-static int launch(struct run *r, const struct config_queue *queue, const struct message *m, unsigned attempt,
-		  size_t message_max, const struct child_ends *ends, struct spawn_error *error) {
+static int launch(struct run *r, const struct program *p, const struct message *m, unsigned attempt, size_t message_max,
+		  const struct child_ends *ends, struct spawn_error *error) {
+	const struct config_queue *queue = p->queue;
 	struct executor *e = r->executor;
 	struct environment *env = &e->environment;
 	struct spawn_plan plan = {
@@ -189,9 +190,11 @@ static struct run *run_new(struct executor *e, const struct config_handler *hand
 	return r;
 }
 
-int run_start(struct executor *e, const struct config_queue *queue, const struct message *m, unsigned attempt,
-	      const struct run_callbacks *callbacks, void *userdata, struct spawn_error *error, struct run **ret) {
-	CLEANUP(run_free) struct run *r = run_new(e, &queue->handler, callbacks, userdata);
+int run_start(const struct program *p, const struct message *m, unsigned attempt, const struct run_callbacks *callbacks,
+	      void *userdata, struct spawn_error *error, struct run **ret) {
+	const struct config_handler *handler = &p->queue->handler;
+	struct executor *e = p->executor;
+	CLEANUP(run_free) struct run *r = run_new(e, handler, callbacks, userdata);
 	CLEANUP(child_ends_close) struct child_ends ends = {{-1, -1, -1}};
 	int result;
 
@@ -202,16 +205,16 @@ int run_start(struct executor *e, const struct config_queue *queue, const struct
 		return result;
 	/* While nothing has happened that cannot be undone; counted from spawning, which is later by nothing that
 	 * matters. */
-	result = executor_arm(e, clock_add_usec(clock_now_usec(), queue->handler.timeout_usec));
+	result = executor_arm(e, clock_add_usec(clock_now_usec(), handler->timeout_usec));
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
-	result = launch(r, queue, m, attempt, ENVIRONMENT_MESSAGE_MAX, &ends, error);
+	result = launch(r, p, m, attempt, ENVIRONMENT_MESSAGE_MAX, &ends, error);
 	/* The system's limit is lower than usual: a message must not be able to make a handler fail by its headers. */
 	if (result == -E2BIG && e->environment.message_size > ENVIRONMENT_MESSAGE_SMALL)
-		result = launch(r, queue, m, attempt, ENVIRONMENT_MESSAGE_SMALL, &ends, error);
+		result = launch(r, p, m, attempt, ENVIRONMENT_MESSAGE_SMALL, &ends, error);
 	if (result < 0)
 		return result;
-	r->deadline_usec = clock_add_usec(r->started_usec, queue->handler.timeout_usec);
+	r->deadline_usec = clock_add_usec(r->started_usec, handler->timeout_usec);
 	run_set_state(r, RUN_STATE_RUNNING);
 	executor_add(e, r);
 	*ret = TAKE(r);

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 #include "base/macro.h"
 #include "config/config.h"
+#include "handler/program.h"
 #include "handler/spawn.h"
 #include "message/message.h"
 
@@ -59,7 +60,7 @@ int executor_new(sd_event *event, struct executor **ret);
 struct executor *executor_free(struct executor *e);
 DEFINE_CLEANUP(struct executor *, executor_free);
 
-/* Starts the handler for the message. `queue` and `m` are borrowed for the call, `callbacks` until run_free. `attempt`
+/* Starts the handler for the message. `p` and `callbacks` are borrowed until run_free, `m` for the call. `attempt`
  * is for AMQP_ATTEMPT; 0: unknown, not passed. A message without its body (body_state) must not get here.
  * 0, or -errno with `error` (the caller's, overwritten) saying which step failed on what: the message was not tried.
  *
@@ -67,8 +68,8 @@ DEFINE_CLEANUP(struct executor *, executor_free);
  * AMQP_EXCHANGE, AMQP_ROUTING_KEY, AMQP_DELIVERY_TAG, AMQP_REDELIVERED ("true" or "false"), AMQP_ATTEMPT,
  * AMQP_BODY_SIZE, a variable for each property that is present, and AMQP_HEADER_<NAME>; a later one replaces an earlier
  * one of the same name. */
-int run_start(struct executor *e, const struct config_queue *queue, const struct message *m, unsigned attempt,
-	      const struct run_callbacks *callbacks, void *userdata, struct spawn_error *error, struct run **ret);
+int run_start(const struct program *p, const struct message *m, unsigned attempt, const struct run_callbacks *callbacks,
+	      void *userdata, struct spawn_error *error, struct run **ret);
 
 /* What of the message's metadata could not be put into the environment, and why: one printable line of at most about a
  * kilobyte, NULL if nothing was left out. Borrowed from the run. */

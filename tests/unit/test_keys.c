@@ -101,7 +101,7 @@ START_TEST(every_default_is_right) {
 
 		ck_assert_int_eq(statuses_parse(k->fallback, &statuses), 0);
 	} else {
-		ck_assert_msg(k->type == KEY_STRING || k->type == KEY_USERNAME || k->type == KEY_PASSWORD ||
+		ck_assert_msg(k->type == KEY_STRING || k->type == KEY_TEMPLATE || k->type == KEY_USERNAME || k->type == KEY_PASSWORD ||
 				      k->type == KEY_STRINGS,
 			      "%s", k->name);
 		ck_assert_uint_ge(strlen(k->fallback), k->min);

@@ -43,6 +43,9 @@ struct witness {
 static char folder[64];
 static sd_event *event;
 static struct executor *executor;
+/* Of every run of a test: what the configuration says may differ from one to the next. */
+static struct program *programs[512];
+static size_t n_programs;
 static struct message *message;
 static struct config_queue queue;
 static char *command[4];
@@ -108,15 +111,24 @@ static void teardown(void) {
 	witness.run = run_free(witness.run);
 	strbuf_free(&witness.lines);
 	message = message_free(message);
+	while (n_programs > 0)
+		program_free(programs[--n_programs]);
 	executor = executor_free(executor);
 	event = sd_event_unref(event);
 	(void)snprintf(line, sizeof(line), "rm -rf %s", folder);
 	ck_assert_int_eq(system(line), 0);
 }
 
+/* The handler as the test has configured it. */
+static const struct program *program(void) {
+	ck_assert_uint_lt(n_programs, ARRAY_SIZE(programs));
+	ck_assert_int_eq(program_new(executor, &queue, &programs[n_programs]), 0);
+	return programs[n_programs++];
+}
+
 static int start(struct witness *w, const char *script) {
 	command[2] = (char *)script;
-	return run_start(executor, &queue, message, 0, &callbacks, w, &error, &w->run);
+	return run_start(program(), message, 0, &callbacks, w, &error, &w->run);
 }
 
 static void turn(uint64_t usec) {
@@ -570,7 +582,7 @@ START_TEST(no_line_callback) {
 	static const struct run_callbacks only_end = {.ended = on_ended};
 
 	command[2] = (char *)"echo unheard";
-	ck_assert_int_eq(run_start(executor, &queue, message, 0, &only_end, &witness, &error, &witness.run), 0);
+	ck_assert_int_eq(run_start(program(), message, 0, &only_end, &witness, &error, &witness.run), 0);
 	wait_for_end(&witness);
 	ck_assert_uint_eq(witness.result.output_bytes, 8);
 }
