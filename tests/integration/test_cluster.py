@@ -70,7 +70,11 @@ def test_row_03_cluster_node_killed(cluster, daemon, ledger, settle_accounts):
         load.wait(60)
     alive = next(n for n in cluster.nodes if n.running)
     assert second is not first
-    rejected = load.planned("65")
+    rejected, retried = load.planned("65"), load.planned("75/1", "KILL/1")
+    # With two nodes of three everything goes on, but for what RabbitMQ's own dead-lettering may keep back in a delay queue until
+    # the killed node is back (doc/testing.md).
+    wait_handled(load, ledger, rejected | retried)
+    second.start()
     wait_handled(load, ledger, rejected)
     client = Rabbit(alive).connect()
     wait_dead(client, dead, len(rejected))
@@ -78,7 +82,7 @@ def test_row_03_cluster_node_killed(cluster, daemon, ledger, settle_accounts):
     account = settle_accounts(load, ledger, alive, dead, delays=True, allowed=doubtful + more + 2 * 4,
                               because="what was in hand, and what was acknowledged in the second before")
     assert rejected <= set(account.dead) and not set(account.dead) & set(account.done)
-    assert len(load.planned("75/1") | load.planned("KILL/1")) > 5, "there were retries"
+    assert len(retried) > 5, "there were retries"
 
 
 def test_copies_refused_until_a_leader_is_elected(cluster, daemon, ledger, settle_accounts):
