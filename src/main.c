@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/config.h"
-#include "handler/run.h"
+#include "handler/program.h"
 #include "manager.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/amqp-execd/amqp-execd.conf"
@@ -128,11 +128,12 @@ static void tell_problems(const struct config_problems *problems, bool to_log) {
 static void check_handlers(const struct config *config) {
 	for (size_t i = 0; i < config->n_queues; i++) {
 		CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
+		CLEANUP(program_free) struct program *program = NULL;
 		struct spawn_error error;
 		char what[512];
 
 		strbuf_append_value(&name, config->queues[i].name, strlen(config->queues[i].name));
-		if (run_probe(&config->queues[i].handler, &error) < 0)
+		if (program_new(NULL, &config->queues[i], &program) == 0 && program_probe(program, &error) < 0)
 			fprintf(stderr, "%s: queue %s: warning: the handler cannot be executed: %s\n", config->path,
 				strbuf_str(&name), spawn_error_format(&error, what, sizeof(what)));
 	}

@@ -30,10 +30,11 @@ uint64_t pause_failed(struct pause *p, const struct config_handler *handler, con
 	return pause_again(p, random);
 }
 
-int pause_probe(struct pause *p, const struct config_handler *handler) {
+int pause_probe(struct pause *p, struct program *program) {
+	const struct config_handler *handler = &program->queue->handler;
 	struct spawn_error error;
 	struct stat st;
-	int r = run_probe(handler, &error);
+	int r = program_probe(program, &error);
 
 	if (r < 0) {
 		p->error = error;

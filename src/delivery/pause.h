@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include "base/backoff.h"
 #include "config/config.h"
+#include "handler/program.h"
 #include "handler/spawn.h"
 
 #define PAUSE_MIN_USEC (1 * USEC_PER_SEC)
@@ -31,7 +32,7 @@ uint64_t pause_failed(struct pause *p, const struct config_handler *handler, con
 		      uint32_t random);
 
 /* Looks, without a message, whether a run is worth trying. 0, or -errno with p->error saying why not. */
-int pause_probe(struct pause *p, const struct config_handler *handler);
+int pause_probe(struct pause *p, struct program *program);
 
 /* Returns the delay until the next look after a probe that failed. */
 uint64_t pause_again(struct pause *p, uint32_t random);

@@ -145,7 +145,7 @@ static void queue_begin_probing(struct queue *q) {
 static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct queue *q = userdata;
 
-	if (q->cause == PAUSE_HANDLER && pause_probe(&q->pause, &q->config->handler) < 0) {
+	if (q->cause == PAUSE_HANDLER && pause_probe(&q->pause, q->program) < 0) {
 		queue_pause_for_handler(q, pause_again(&q->pause, queue_random()));
 		return 0;
 	}

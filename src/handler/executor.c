@@ -3,10 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -189,21 +186,6 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *si, 
 	return 0;
 }
 
-/* Whose environment handlers get: those of the user that the daemon runs as. */
-static int read_identity(struct executor *e) {
-	const struct passwd *p = getpwuid(geteuid());
-
-	if (p) {
-		e->home = strdup(p->pw_dir);
-		e->user = strdup(p->pw_name);
-	} else {
-		e->home = strdup("/");
-		if (asprintf(&e->user, "%" PRIuMAX, (uintmax_t)geteuid()) < 0)
-			e->user = NULL;
-	}
-	return e->home && e->user ? 0 : -ENOMEM;
-}
-
 static int add_sources(struct executor *e) {
 	int r;
 
@@ -238,9 +220,7 @@ int executor_new(sd_event *event, struct executor **ret) {
 	list_init(&e->runs);
 	list_init(&e->due);
 	list_init(&e->reaped);
-	r = read_identity(e);
-	if (r == 0)
-		r = add_sources(e);
+	r = add_sources(e);
 	if (r < 0)
 		return r;
 	/* Orphans of handlers become our children instead of init's: so that they can be found, and reaped. */
@@ -263,8 +243,6 @@ struct executor *executor_free(struct executor *e) {
 	tree_source_close(&e->proc);
 	sd_event_unref(e->event);
 	environment_clear(&e->environment);
-	free(e->home);
-	free(e->user);
 	free(e);
 	return NULL;
 }

@@ -82,8 +82,6 @@ struct executor {
 	unsigned n_stopping;                   /* of these: run_is_stopping */
 	struct tree_source proc;
 	uint64_t armed_usec; /* when timer_source fires; USEC_INFINITY: it does not */
-	char *home;
-	char *user;
 	struct environment environment; /* of the run that is being started; kept for its memory */
 	struct epoll_event
 		events[EXECUTOR_EVENTS]; /* being dispatched: n_events of them, .data.ptr NULL if it is stale */

@@ -14,9 +14,9 @@
 int input_above_stdio(int fd) {
 	int above;
 
-	if (fd < 0 || fd > 2)
+	if (fd < 0 || fd > 3)
 		return fd;
-	above = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	above = fcntl(fd, F_DUPFD_CLOEXEC, 4);
 	if (above < 0)
 		above = -errno;
 	fd_close(fd);

@@ -2,6 +2,7 @@
 libexecd_a_SOURCES += \
 	%D%/environment.c %D%/environment.h \
 	%D%/executor.c %D%/executor.h \
+	%D%/identity.c %D%/identity.h \
 	%D%/input.c %D%/input.h \
 	%D%/kill.c \
 	%D%/output.c %D%/output.h \

@@ -9,23 +9,20 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "handler/run.h"
 
 /* The kernel looks at this much of a script (BINPRM_BUF_SIZE) and follows this many interpreters that are scripts. */
 #define SCRIPT_HEAD_MAX 256
 #define SCRIPT_DEPTH_MAX 5
 
-/* Execute permission on a regular file, for the effective user. 0 or -errno, in execve(2)'s terms. */
-static int check_executable(int dir, const char *path) {
+/* Execute permission on a regular file. 0 or -errno, in execve(2)'s terms. */
+static int check_executable(const struct spawn_identity *id, int dir, const char *path) {
 	struct stat st;
 
 	if (fstatat(dir, path, &st, 0) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EACCES;
-	if (faccessat(dir, path, X_OK, AT_EACCESS) < 0)
-		return -errno;
-	return 0;
+	return identity_may(id, dir, path, X_OK);
 }
 
 /* The interpreter that a script's first line names, "" if the file is none or cannot be read (which only execve(2) must
@@ -47,16 +44,16 @@ static void read_interpreter(int dir, const char *path, char ret[SCRIPT_HEAD_MAX
 
 /* The program itself, then the chain of its interpreters. 0, or -errno; ret_interpreter says which one failed, "" the
  * program. */
-static int check_program(int dir, const char *program, char ret_interpreter[SCRIPT_HEAD_MAX]) {
+static int check_program(const struct spawn_identity *id, int dir, const char *program, char ret_interpreter[SCRIPT_HEAD_MAX]) {
 	char path[SCRIPT_HEAD_MAX];
-	int r = check_executable(dir, program);
+	int r = check_executable(id, dir, program);
 
 	ret_interpreter[0] = '\0';
 	if (r < 0)
 		return r;
 	read_interpreter(dir, program, path);
 	for (unsigned depth = 0; path[0]; depth++) {
-		r = depth < SCRIPT_DEPTH_MAX ? check_executable(dir, path) : -ELOOP;
+		r = depth < SCRIPT_DEPTH_MAX ? check_executable(id, dir, path) : -ELOOP;
 		if (r < 0) {
 			memcpy(ret_interpreter, path, SCRIPT_HEAD_MAX);
 			return r;
@@ -66,21 +63,21 @@ static int check_program(int dir, const char *program, char ret_interpreter[SCRI
 	return 0;
 }
 
-void probe_explain(const char *directory, const char *program, struct spawn_error *error) {
+void probe_explain(const struct spawn_identity *id, const char *directory, const char *program, struct spawn_error *error) {
 	CLEANUP(fd_close) int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char interpreter[SCRIPT_HEAD_MAX];
 	int r;
 
 	if (dir < 0 || (error->error != ENOENT && error->error != EACCES && error->error != ELOOP))
 		return;
-	r = check_program(dir, program, interpreter);
+	r = check_program(id, dir, program, interpreter);
 	if (r == -error->error && interpreter[0])
 		memcpy(error->interpreter, interpreter, sizeof(error->interpreter));
 	else if (r == 0 && error->error == ENOENT)
 		error->loader = true;
 }
 
-int run_probe(const struct config_handler *handler, struct spawn_error *error) {
+int probe_handler(const struct config_handler *handler, const struct spawn_identity *id, struct spawn_error *error) {
 	CLEANUP(fd_close) int dir = open(handler->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char interpreter[SCRIPT_HEAD_MAX];
 	int r;
@@ -88,9 +85,10 @@ int run_probe(const struct config_handler *handler, struct spawn_error *error) {
 	if (dir < 0)
 		return spawn_error_set(error, SPAWN_DIRECTORY, errno, handler->directory);
 	/* "" with AT_EMPTY_PATH would need a newer kernel; the directory's own "." asks the same. */
-	if (faccessat(dir, ".", X_OK, AT_EACCESS) < 0)
-		return spawn_error_set(error, SPAWN_DIRECTORY, errno, handler->directory);
-	r = check_program(dir, handler->command[0], interpreter);
+	r = identity_may(id, dir, ".", X_OK);
+	if (r < 0)
+		return spawn_error_set(error, SPAWN_DIRECTORY, -r, handler->directory);
+	r = check_program(id, dir, handler->command[0], interpreter);
 	if (r < 0) {
 		(void)spawn_error_set(error, SPAWN_EXECUTE, -r, handler->command[0]);
 		memcpy(error->interpreter, interpreter, sizeof(error->interpreter));

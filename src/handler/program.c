@@ -3,6 +3,19 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "handler/probe.h"
+
+/* The user's, who is looked for again if that failed before. */
+static int resolve(struct program *p) {
+	const struct config_handler *h = &p->queue->handler;
+
+	identity_clear(&p->identity);
+	p->identity_error = identity_resolve(h->user, h->group, &p->identity, &p->identity_missing);
+	return p->identity_error;
+}
 
 int program_new(struct executor *executor, const struct config_queue *queue, struct program **ret) {
 	struct program *p = calloc(1, sizeof(*p));
@@ -11,11 +24,60 @@ int program_new(struct executor *executor, const struct config_queue *queue, str
 		return -ENOMEM;
 	p->executor = executor;
 	p->queue = queue;
+	(void)resolve(p);
 	*ret = p;
 	return 0;
 }
 
 struct program *program_free(struct program *p) {
+	if (p)
+		identity_clear(&p->identity);
 	free(p);
 	return NULL;
+}
+
+int program_probe(struct program *p, struct spawn_error *error) {
+	if (resolve(p) < 0) {
+		*error = p->identity_missing;
+		return p->identity_error;
+	}
+	return probe_handler(&p->queue->handler, identity_ids(&p->identity), error);
+}
+
+static void add_limit(struct spawn_plan *plan, bool wanted, int resource, const char *name, uint64_t soft, uint64_t hard) {
+	if (wanted)
+		plan->limits[plan->n_limits++] =
+			(struct spawn_limit){.resource = resource, .name = name, .soft = soft, .hard = hard};
+}
+
+static void add_limits(struct spawn_plan *plan, const struct config_rlimits *l) {
+	add_limit(plan, l->has_memory, RLIMIT_AS, "memory", l->memory, l->memory);
+	/* SIGXCPU first, which says what it is about, and SIGKILL a second later. */
+	add_limit(plan, l->has_cpu, RLIMIT_CPU, "cpu", l->cpu, (uint64_t)l->cpu + 1);
+	add_limit(plan, l->has_files, RLIMIT_NOFILE, "files", l->files, l->files);
+	add_limit(plan, l->has_processes, RLIMIT_NPROC, "processes", l->processes, l->processes);
+	add_limit(plan, l->has_file_size, RLIMIT_FSIZE, "file_size", l->file_size, l->file_size);
+	add_limit(plan, l->has_core, RLIMIT_CORE, "core", l->core, l->core);
+}
+
+int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error) {
+	const struct config_handler *h = &p->queue->handler;
+	struct spawn_plan plan = SPAWN_PLAN_INIT;
+
+	if (p->identity_error < 0) {
+		*error = p->identity_missing;
+		return p->identity_error;
+	}
+	plan.directory = h->directory;
+	plan.identity = identity_ids(&p->identity);
+	plan.user = p->identity.name;
+	plan.drop_capabilities = p->identity.ids.uid != 0;
+	plan.has_umask = h->has_umask;
+	plan.umask = h->umask;
+	plan.has_nice = h->has_nice;
+	plan.nice = h->nice;
+	plan.subreaper = true;
+	add_limits(&plan, &h->limits);
+	*ret = plan;
+	return 0;
 }

@@ -5,13 +5,18 @@
 
 #include "base/macro.h"
 #include "config/config.h"
+#include "handler/identity.h"
+#include "handler/spawn.h"
 
 struct executor;
 
 /* Owned by its queue. Whoever runs it reads it; nobody changes it but program.c. */
 struct program {
-	struct executor *executor;	  /* borrowed; outlives it */
+	struct executor *executor;	  /* borrowed; outlives it; NULL: it is never run, only looked at */
 	const struct config_queue *queue; /* borrowed; outlives it */
+	struct identity identity; /* whom it runs as, as far as is known */
+	int identity_error;	  /* 0, or why that is not known: identity_missing tells what */
+	struct spawn_error identity_missing;
 };
 
 /* -ENOMEM. What cannot be had now but perhaps later (a user that nobody knows yet) is no error here but of each run. */
@@ -20,3 +25,11 @@ int program_new(struct executor *executor, const struct config_queue *queue, str
 /* Its runs have been freed before. NULL-safe, returns NULL. */
 struct program *program_free(struct program *p);
 DEFINE_CLEANUP(struct program *, program_free);
+
+/* Looks anew at what a run depends on outside of us: user and group, directory, command, interpreter (probe.h). 0, or -errno with
+ * `error` overwritten: a run would fail, as far as can be told without one. */
+int program_probe(struct program *p, struct spawn_error *error);
+
+/* What of the plan is the same for each run: all but argv, envp and descriptors. 0, or -errno with `error` overwritten: whom it runs
+ * as is not known. The plan borrows from the program. */
+int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error);

@@ -19,11 +19,11 @@
 
 /* The descriptors of a handler before it has them. */
 struct child_ends {
-	int fds[3];
+	int fds[4];
 };
 
 static void child_ends_close(struct child_ends *ends) {
-	for (int i = 0; i < 3; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ends->fds); i++)
 		ends->fds[i] = fd_close(ends->fds[i]);
 }
 
@@ -152,13 +152,12 @@ static int launch(struct run *r, const struct program *p, const struct message *
 	const struct config_queue *queue = p->queue;
 	struct executor *e = r->executor;
 	struct environment *env = &e->environment;
-	struct spawn_plan plan = {
-		.argv = (const char *const *)queue->handler.command,
-		.directory = queue->handler.directory,
-		.fds = {ends->fds[0], ends->fds[1], ends->fds[2]},
-	};
-	int result = environment_build(env, e->home, e->user, queue, m, attempt, message_max);
+	struct spawn_plan plan;
+	int result = program_plan(p, &plan, error);
 
+	if (result < 0)
+		return result;
+	result = environment_build(env, p->identity.home, p->identity.name, queue, m, attempt, message_max);
 	if (result == 0 && env->n_omitted > 0) {
 		free(r->omissions);
 		r->omissions = strdup(strbuf_str(&env->omitted));
@@ -166,7 +165,9 @@ static int launch(struct run *r, const struct program *p, const struct message *
 	}
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
+	plan.argv = (const char *const *)queue->handler.command;
 	plan.envp = env->vector;
+	memcpy(plan.fds, ends->fds, sizeof(plan.fds));
 	r->started_usec = clock_now_usec();
 	return spawn(&plan, error, &r->pid);
 }
@@ -195,7 +196,7 @@ int run_start(const struct program *p, const struct message *m, unsigned attempt
 	const struct config_handler *handler = &p->queue->handler;
 	struct executor *e = p->executor;
 	CLEANUP(run_free) struct run *r = run_new(e, handler, callbacks, userdata);
-	CLEANUP(child_ends_close) struct child_ends ends = {{-1, -1, -1}};
+	CLEANUP(child_ends_close) struct child_ends ends = {{-1, -1, -1, -1}};
 	int result;
 
 	if (!r)

@@ -90,8 +90,3 @@ DEFINE_CLEANUP(struct run *, run_free);
 pid_t run_pid(const struct run *r);
 /* When it was spawned; monotonic. */
 uint64_t run_started_usec(const struct run *r);
-
-/* A check without a message whether the handler could be executed as far as can be told without doing it: the command
- * exists, is a regular file with execute permission, a script's interpreter likewise, the directory can be entered.
- * 0, or -errno with `error` overwritten. */
-int run_probe(const struct config_handler *handler, struct spawn_error *error);

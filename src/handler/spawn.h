@@ -4,18 +4,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The steps of the child, in their order, and those of the parent before it. */
 enum spawn_step {
 	SPAWN_NONE,
+	SPAWN_IDENTITY,	   /* parent: user and group of the handler */
 	SPAWN_PREPARE,	   /* parent: memory for the plan */
 	SPAWN_INPUT,	   /* parent: pipe or memory file for stdin */
 	SPAWN_OUTPUT,	   /* parent: pipes for stdout and stderr */
 	SPAWN_PROCESS,	   /* clone(2) as vfork(2) calls it */
 	SPAWN_SESSION,	   /* setsid(2) */
-	SPAWN_DEATH_SIGNAL, /* prctl(PR_SET_PDEATHSIG) */
+	SPAWN_CONFINEMENT, /* prctl(PR_SET_NO_NEW_PRIVS), landlock_restrict_self(2) */
 	SPAWN_DESCRIPTORS, /* dup3(2), close_range(2) */
+	SPAWN_NICE,	   /* setpriority(2) */
+	SPAWN_LIMIT,	   /* prlimit(2) */
+	SPAWN_USER,	   /* setgroups(2), setresgid(2), setresuid(2), capset(2) */
+	SPAWN_DEATH_SIGNAL, /* prctl(PR_SET_PDEATHSIG), prctl(PR_SET_CHILD_SUBREAPER) */
 	SPAWN_DIRECTORY,   /* chdir(2) */
 	SPAWN_SIGNALS,	   /* dispositions and mask */
 	SPAWN_EXECUTE,	   /* execve(2) */
@@ -24,18 +30,51 @@ enum spawn_step {
 struct spawn_error {
 	enum spawn_step step;
 	int error;	/* errno */
-	char path[256]; /* what the step was about (command, directory), cut if need be; "" if nothing */
+	char path[256]; /* what the step was about (command, directory, user, limit), cut if need be; "" if nothing */
 	/* SPAWN_EXECUTE only: the #! interpreter that the error is about, cut if need be; "" if it is about path itself */
 	char interpreter[256];
 	bool loader; /* SPAWN_EXECUTE only: path exists, but the loader that a binary names does not */
 };
 
+/* Whose rights a process has. */
+struct spawn_identity {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* supplementary, n_groups of them; borrowed */
+	size_t n_groups;
+};
+
+struct spawn_limit {
+	int resource; /* RLIMIT_... */
+	const char *name; /* for errors; static */
+	uint64_t soft;
+	uint64_t hard;
+};
+
+#define SPAWN_LIMITS_MAX 6
+
 struct spawn_plan {
 	const char *const *argv; /* NULL-terminated; argv[0] is the path executed */
 	const char *const *envp; /* NULL-terminated */
-	const char *directory;	 /* absolute */
-	int fds[3]; /* what becomes descriptors 0, 1 and 2; borrowed, at least 3 each; every other one is closed in the child */
+	const char *directory;	 /* absolute; entered with the rights of `identity` */
+	/* What becomes descriptors 0 to 3; borrowed, above 3 each (the last one -1: there is no descriptor 3); every other one is
+	 * closed in the child. */
+	int fds[4];
+	const struct spawn_identity *identity; /* NULL: that of the caller; else taking it needs privileges */
+	const char *user; /* for errors: what `identity` is called */
+	bool drop_capabilities; /* none is kept: for whoever is not root */
+	bool has_umask;
+	mode_t umask;
+	bool has_nice;
+	int nice;
+	struct spawn_limit limits[SPAWN_LIMITS_MAX]; /* n_limits of them */
+	size_t n_limits;
+	int confinement;   /* of confine.h; borrowed; -1: none */
+	bool no_new_privs; /* without which the confinement is not allowed: no setuid program gains anything any more */
+	bool subreaper;	   /* orphans among its descendants become its children */
 };
+
+#define SPAWN_PLAN_INIT ((struct spawn_plan){.fds = {-1, -1, -1, -1}, .confinement = -1})
 
 /* Runs the plan in a new process: its own session and process group, SIGKILLed when the calling thread dies, default
  * signal dispositions, empty mask. Returns 0 with the pid once the program is executing, or -errno with `error`

@@ -21,37 +21,40 @@ static void write_file(const char *content, mode_t mode) {
 	ck_assert_int_eq(chmod(path, mode), 0);
 }
 
+static char *command[] = {path, NULL};
+static char directory[] = "/";
+static const struct config_queue queue = {.handler = {.command = command, .directory = directory}};
+static struct program *program;
+
 static void setup(void) {
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/handler", folder);
+	ck_assert_int_eq(program_new(NULL, &queue, &program), 0);
 }
 
 static void teardown(void) {
+	program = program_free(program);
 	unlink(path);
 	rmdir(folder);
 }
-
-static char *command[] = {path, NULL};
-static char directory[] = "/";
-static const struct config_handler handler = {.command = command, .directory = directory};
 
 START_TEST(looks_again_after_growing_delays_until_the_file_appears) {
 	struct spawn_error error = {.step = SPAWN_EXECUTE, .error = ENOENT};
 	struct pause p;
 
 	pause_init(&p);
-	ck_assert_uint_eq(pause_failed(&p, &handler, &error, 0), 1 * USEC_PER_SEC);
-	ck_assert_int_eq(pause_probe(&p, &handler), -ENOENT);
+	ck_assert_uint_eq(pause_failed(&p, &queue.handler, &error, 0), 1 * USEC_PER_SEC);
+	ck_assert_int_eq(pause_probe(&p, program), -ENOENT);
 	ck_assert_uint_eq(pause_again(&p, 0), 2 * USEC_PER_SEC);
 	for (int i = 0; i < 10; i++)
 		(void)pause_again(&p, 0);
 	ck_assert_uint_eq(pause_again(&p, 0), PAUSE_MAX_USEC);
 	write_file("#!/bin/sh\nexit 0\n", 0644);
-	ck_assert_int_eq(pause_probe(&p, &handler), -EACCES);
+	ck_assert_int_eq(pause_probe(&p, program), -EACCES);
 	write_file("#!/bin/sh\nexit 0\n", 0755);
-	ck_assert_int_eq(pause_probe(&p, &handler), 0);
+	ck_assert_int_eq(pause_probe(&p, program), 0);
 	pause_reset(&p);
-	ck_assert_uint_eq(pause_failed(&p, &handler, &error, 0), 1 * USEC_PER_SEC);
+	ck_assert_uint_eq(pause_failed(&p, &queue.handler, &error, 0), 1 * USEC_PER_SEC);
 }
 END_TEST
 
@@ -61,13 +64,13 @@ START_TEST(a_bad_format_is_not_asked_about_again_until_the_file_changes) {
 
 	write_file("no interpreter line\n", 0755);
 	pause_init(&p);
-	(void)pause_failed(&p, &handler, &error, 0);
-	ck_assert_int_eq(pause_probe(&p, &handler), -ENOEXEC);
-	ck_assert_int_eq(pause_probe(&p, &handler), -ENOEXEC);
+	(void)pause_failed(&p, &queue.handler, &error, 0);
+	ck_assert_int_eq(pause_probe(&p, program), -ENOEXEC);
+	ck_assert_int_eq(pause_probe(&p, program), -ENOEXEC);
 	ck_assert_int_eq(p.error.error, ENOEXEC);
 	usleep(20000);
 	write_file("#!/bin/sh\nexit 0\n", 0755);
-	ck_assert_int_eq(pause_probe(&p, &handler), 0);
+	ck_assert_int_eq(pause_probe(&p, program), 0);
 }
 END_TEST
 

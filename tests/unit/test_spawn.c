@@ -18,7 +18,7 @@
 
 #include "base/fd.h"
 #include "base/macro.h"
-#include "handler/run.h"
+#include "handler/probe.h"
 #include "handler/spawn.h"
 
 static char folder[64]; /* for the files of one test */
@@ -62,9 +62,12 @@ static int spawn_in(const char *directory, const char *const *argv, int *ret_out
 	static const char *const envp[] = {"PATH=/usr/bin:/bin", "LANG=C", NULL};
 	CLEANUP(fd_close) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	CLEANUP(fd_close) int writer = -1;
-	struct spawn_plan plan = {.argv = argv, .envp = envp, .directory = directory};
+	struct spawn_plan plan = SPAWN_PLAN_INIT;
 	int fds[2], r;
 
+	plan.argv = argv;
+	plan.envp = envp;
+	plan.directory = directory;
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	writer = fds[1];
 	plan.fds[0] = null;
@@ -126,13 +129,13 @@ static void fails(const char *directory, const char *path, int number, enum spaw
 	ck_assert_int_eq(count_descriptors(), descriptors);
 }
 
-/* run_probe comes to the same conclusion without executing anything. */
+/* probe_handler comes to the same conclusion without executing anything. */
 static void probe_fails(const char *directory, const char *path, const char *words) {
 	char *command[] = {(char *)path, NULL};
 	struct config_handler handler = {.command = command, .directory = (char *)directory};
 	char buf[700];
 
-	ck_assert_int_lt(run_probe(&handler, &error), 0);
+	ck_assert_int_lt(probe_handler(&handler, NULL, &error), 0);
 	ck_assert_str_eq(spawn_error_format(&error, buf, sizeof(buf)), words);
 }
 
@@ -337,14 +340,14 @@ START_TEST(probe_accepts_what_works) {
 	char *command[] = {(char *)"/bin/sh", NULL};
 	struct config_handler handler = {.command = command, .directory = (char *)"/"};
 
-	ck_assert_int_eq(run_probe(&handler, &error), 0);
+	ck_assert_int_eq(probe_handler(&handler, NULL, &error), 0);
 	command[0] = (char *)make_file("script", "#!/bin/sh -e\nexit 0\n", 0755);
-	ck_assert_int_eq(run_probe(&handler, &error), 0);
+	ck_assert_int_eq(probe_handler(&handler, NULL, &error), 0);
 	/* A relative interpreter is relative to the directory that the handler starts in. */
 	command[0] = (char *)make_file("relative", "#!bin/sh\n", 0755);
-	ck_assert_int_eq(run_probe(&handler, &error), 0);
+	ck_assert_int_eq(probe_handler(&handler, NULL, &error), 0);
 	handler.directory = folder;
-	ck_assert_int_eq(run_probe(&handler, &error), -ENOENT);
+	ck_assert_int_eq(probe_handler(&handler, NULL, &error), -ENOENT);
 }
 END_TEST
 
@@ -355,11 +358,11 @@ static void probe_unprivileged(void) {
 
 	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
 		_exit(1);
-	if (run_probe(&handler, &error) != -EACCES || error.step != SPAWN_EXECUTE)
+	if (probe_handler(&handler, NULL, &error) != -EACCES || error.step != SPAWN_EXECUTE)
 		_exit(2);
 	handler.directory = folder;
 	command[0] = (char *)"/bin/true";
-	if (run_probe(&handler, &error) != -EACCES || error.step != SPAWN_DIRECTORY)
+	if (probe_handler(&handler, NULL, &error) != -EACCES || error.step != SPAWN_DIRECTORY)
 		_exit(3);
 }
 
