@@ -138,13 +138,11 @@ static void sweep(struct executor *e) {
 }
 
 /* waitpid(2) of any child that has ended. The id of a handler, and so that of its group, can be given to somebody else
- * as soon as it is reaped: what a handler that is being stopped leaves behind is killed before. */
+ * as soon as it is reaped: what it leaves behind in its group is killed before. */
 static pid_t reap_next(struct executor *e, int *ret_status) {
 	siginfo_t info = {0};
 	const struct run *r;
 
-	if (e->n_stopping == 0)
-		return waitpid(-1, ret_status, WNOHANG);
 	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		return -1;
 	if (info.si_pid == 0)
@@ -152,6 +150,8 @@ static pid_t reap_next(struct executor *e, int *ret_status) {
 	r = executor_find(e, info.si_pid);
 	if (r && run_is_stopping(r) && !r->swept)
 		sweep(e);
+	else if (r && !run_is_stopping(r) && !r->leaves)
+		(void)kill(-r->pid, SIGKILL);
 	return waitpid(info.si_pid, ret_status, WNOHANG);
 }
 
@@ -159,6 +159,10 @@ static pid_t reap_next(struct executor *e, int *ret_status) {
 static void retire(struct executor *e, struct run *r, int wait_status) {
 	executor_forget(r);
 	list_remove(&r->step);
+	if (r->leaves && !run_is_stopping(r))
+		e->strays.leave_some = true;
+	else
+		e->strays.kill_some = true;
 	r->wait_status = wait_status;
 	r->ended_usec = clock_now_usec();
 	r->deadline_usec = USEC_INFINITY;
@@ -178,7 +182,10 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *si, 
 		r = executor_find(e, pid);
 		if (r)
 			retire(e, r, status);
+		else if (pid > 0)
+			strays_reaped(&e->strays, pid);
 	}
+	strays_look(e);
 	while ((r = LIST_FIRST(&e->reaped, struct run, step))) {
 		list_remove(&r->step);
 		run_finish(r);
@@ -220,6 +227,10 @@ int executor_new(sd_event *event, struct executor **ret) {
 	list_init(&e->runs);
 	list_init(&e->due);
 	list_init(&e->reaped);
+	strays_init(&e->strays);
+	e->stray = run_new_stray(e);
+	if (!e->stray)
+		return -ENOMEM;
 	r = add_sources(e);
 	if (r < 0)
 		return r;
@@ -234,6 +245,11 @@ int executor_new(sd_event *event, struct executor **ret) {
 struct executor *executor_free(struct executor *e) {
 	if (!e)
 		return NULL;
+	/* It is no run of anybody: what was left behind by handlers that have ended meanwhile is killed with it. */
+	e->strays.kill_some = e->stray != NULL;
+	strays_look(e);
+	run_free_stray(e->stray);
+	strays_clear(&e->strays);
 	assert(list_is_empty(&e->runs) && list_is_empty(&e->reaped));
 	sd_event_source_disable_unref(e->due_source);
 	sd_event_source_disable_unref(e->timer_source);

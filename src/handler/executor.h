@@ -12,6 +12,7 @@
 #include "handler/environment.h"
 #include "handler/output.h"
 #include "handler/run.h"
+#include "handler/strays.h"
 #include "handler/tree.h"
 
 enum run_state {
@@ -47,6 +48,7 @@ struct run {
 	bool swept;       /* it has ended while it was being stopped, and what it left behind was killed */
 	bool incomplete;  /* see struct run_result */
 	bool in_line;     /* the line callback is being called */
+	bool leaves;      /* what it leaves behind when it ends by itself is left alone */
 	pid_t pid;
 	int wait_status; /* REAPED, ENDED: from wait(2) */
 	uint64_t started_usec;
@@ -80,6 +82,8 @@ struct executor {
 	struct list reaped;                    /* struct run.step: its end has to be told */
 	struct run *buckets[EXECUTOR_BUCKETS]; /* the same as runs, by pid */
 	unsigned n_stopping;                   /* of these: run_is_stopping */
+	struct strays strays;
+	struct run *stray; /* owned; no run of anybody: stands for what handlers left behind while that is killed; pid 0 */
 	struct tree_source proc;
 	uint64_t armed_usec; /* when timer_source fires; USEC_INFINITY: it does not */
 	struct environment environment; /* of the run that is being started; kept for its memory */
@@ -103,6 +107,8 @@ void kill_due(struct executor *e);      /* sends what is due */
 void kill_targeted(struct executor *e); /* SIGKILL to the whole trees of all targeted runs, and untargets them */
 
 /* run.c */
+struct run *run_new_stray(struct executor *e); /* for executor.stray; on the list of runs. NULL: no memory */
+void run_free_stray(struct run *r);
 bool run_is_stopping(const struct run *r); /* TERMINATING or KILLING: what it leaves behind has to go with it */
 void run_set_state(struct run *r, enum run_state state);
 void run_expire(struct run *r);                                  /* its deadline has passed */

@@ -60,6 +60,7 @@ static int walk(struct executor *e, int signal) {
 			if (p && p->start == run->descendants[i].start)
 				p->owner = run;
 		}
+	strays_own(e, &tree);
 	tree_own(&tree, owner_of, e);
 	for (size_t i = 0; i < tree.n; i++) {
 		struct tree_process *p = tree.processes + i;
@@ -81,7 +82,8 @@ static int walk(struct executor *e, int signal) {
 
 /* SIGKILL to one run's group and to all of its descendants that are known. */
 static void kill_tree(struct executor *e, struct run *r) {
-	(void)kill(-r->pid, SIGKILL);
+	if (r->pid > 0)
+		(void)kill(-r->pid, SIGKILL);
 	for (size_t i = 0; i < r->n_descendants; i++) {
 		int result = tree_signal(&e->proc, r->descendants[i].pid, r->descendants[i].start, SIGKILL);
 
@@ -100,7 +102,7 @@ void kill_targeted(struct executor *e) {
 
 	tree_source_drain(&e->proc);
 	LIST_FOREACH (r, &e->runs, struct run, node)
-		if (r->targeted)
+		if (r->targeted && r->pid > 0)
 			(void)kill(-r->pid, SIGSTOP);
 	for (int round = 0; round < ROUNDS_MAX && found > 0; round++)
 		found = walk(e, SIGSTOP);

@@ -11,6 +11,7 @@ libexecd_a_SOURCES += \
 	%D%/run.c %D%/run.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/spawn_error.c \
+	%D%/strays.c %D%/strays.h \
 	%D%/tree.c %D%/tree.h
 
 check_PROGRAMS += tests/unit/test_environment tests/unit/test_output tests/unit/test_run \

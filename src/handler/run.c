@@ -184,11 +184,31 @@ static struct run *run_new(struct executor *e, const struct config_handler *hand
 	r->state = RUN_STATE_NEW;
 	r->end = RUN_EXITED;
 	r->kill_grace_usec = handler->kill_grace_usec;
+	r->leaves = handler->descendants == CONFIG_DESCENDANTS_LEAVE;
 	r->callbacks = callbacks;
 	r->userdata = userdata;
 	for (int i = 0; i < 2; i++)
 		r->streams[i] = (struct run_stream){.run = r, .fd = -1};
 	return r;
+}
+
+struct run *run_new_stray(struct executor *e) {
+	static const struct config_handler none;
+	struct run *r = run_new(e, &none, NULL, NULL);
+
+	if (!r)
+		return NULL;
+	r->deadline_usec = USEC_INFINITY;
+	list_append(&e->runs, &r->node);
+	return r;
+}
+
+void run_free_stray(struct run *r) {
+	if (!r)
+		return;
+	list_remove(&r->node);
+	free(r->descendants);
+	free(r);
 }
 
 int run_start(const struct program *p, const struct message *m, unsigned attempt, const struct run_callbacks *callbacks,

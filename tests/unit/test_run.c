@@ -596,9 +596,80 @@ START_TEST(grandchild_that_holds_the_output_delays_nothing) {
 	ck_assert_uint_lt(clock_now_usec() - began, 10 * USEC_PER_SEC);
 	ended_as(&witness, RUN_EXITED, false, 0);
 	pid = pid_in_line(&witness, 0);
-	ck_assert(is_alive(pid)); /* a normal end leaves children alone */
+	expect_gone(pid);
+}
+END_TEST
+
+START_TEST(grandchild_that_is_left_alone_delays_nothing) {
+	uint64_t began = clock_now_usec();
+	pid_t pid;
+
+	queue.handler.descendants = CONFIG_DESCENDANTS_LEAVE;
+	run_script("sleep 60 & echo $!; exit 0");
+	ck_assert_uint_lt(clock_now_usec() - began, 10 * USEC_PER_SEC);
+	ended_as(&witness, RUN_EXITED, false, 0);
+	pid = pid_in_line(&witness, 0);
+	ck_assert(is_alive(pid));
+	/* Nor does the end of another handler touch it, whose policy is the other one. */
+	queue.handler.descendants = CONFIG_DESCENDANTS_KILL;
+	strbuf_free(&witness.lines);
+	witness.run = run_free(witness.run);
+	witness = (struct witness){0};
+	run_script("sleep 60 & echo $!; exit 0");
+	expect_gone(pid_in_line(&witness, 0));
+	ck_assert(is_alive(pid));
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	expect_gone(pid);
+}
+END_TEST
+
+/* Two forks and a session in between, the parent gone: what a daemon does to be left alone. It says its pid, its child's too. */
+#define ESCAPE "sh -c 'setsid sh -c \"sleep 63 & echo \\$!; echo \\$\\$; exec 1>&- 2>&-; wait\" &'; "
+
+START_TEST(who_has_escaped_goes_with_a_handler_that_ends) {
+	run_script(ESCAPE "sleep 0.3; exit 0");
+	ended_as(&witness, RUN_EXITED, false, 0);
+	ck_assert_uint_eq(witness.n_lines, 2);
+	expect_gone(pid_in_line(&witness, 0));
+	expect_gone(pid_in_line(&witness, 1));
+}
+END_TEST
+
+START_TEST(who_has_escaped_goes_with_a_handler_that_is_stopped) {
+	queue.handler.descendants = CONFIG_DESCENDANTS_LEAVE;
+	queue.handler.timeout_usec = 600000;
+	run_script(ESCAPE "sleep 60; exit 0");
+	ended_as(&witness, RUN_TIMEOUT, true, SIGTERM);
+	ck_assert_uint_eq(witness.n_lines, 2);
+	expect_gone(pid_in_line(&witness, 0));
+	expect_gone(pid_in_line(&witness, 1));
+}
+END_TEST
+
+/* Their ends come in one turn of the loop: sessions tell whose is whose. */
+START_TEST(both_policies_at_once) {
+	struct witness many[8] = {0};
+	siginfo_t info;
+
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		queue.handler.descendants = i % 2 ? CONFIG_DESCENDANTS_KILL : CONFIG_DESCENDANTS_LEAVE;
+		ck_assert_int_eq(start(many + i, "sleep 68 & echo $!; exit 0"), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		ck_assert_int_eq(waitid(P_PID, (id_t)run_pid(many[i].run), &info, WEXITED | WNOWAIT), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		pid_t left;
+
+		wait_for_end(many + i);
+		left = pid_in_line(many + i, 0);
+		if (i % 2 == 0) {
+			ck_assert(is_alive(left));
+			ck_assert_int_eq(kill(left, SIGKILL), 0);
+		}
+		expect_gone(left);
+		strbuf_free(&many[i].lines);
+		run_free(many[i].run);
+	}
 }
 END_TEST
 
@@ -667,8 +738,10 @@ START_TEST(many_that_end_while_they_are_stopped) {
 	struct witness many[12] = {0};
 	siginfo_t info;
 
-	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		queue.handler.descendants = i % 3 ? CONFIG_DESCENDANTS_KILL : CONFIG_DESCENDANTS_LEAVE;
 		ck_assert_int_eq(start(many + i, i % 3 ? "sleep 66 & echo $!; wait" : "sleep 67 & echo $!; exit 5"), 0);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
 		if (i % 3 == 0)
 			continue;
@@ -840,7 +913,6 @@ END_TEST
 START_TEST(what_cannot_be_looked_for_is_told) {
 	int hoard[1], before = count_descriptors();
 	struct rlimit limit;
-	pid_t escaped;
 
 	ck_assert_int_eq(start(&witness, PAIR), 0);
 	wait_for_lines(&witness, 2);
@@ -852,10 +924,8 @@ START_TEST(what_cannot_be_looked_for_is_told) {
 	ended_as(&witness, RUN_STOPPED, true, SIGKILL);
 	ck_assert(witness.result.incomplete);
 	expect_gone(pid_in_line(&witness, 0));
-	escaped = pid_in_line(&witness, 1);
-	ck_assert(is_alive(escaped));
-	ck_assert_int_eq(kill(escaped, SIGKILL), 0);
-	expect_gone(escaped);
+	/* It has become our child. */
+	expect_gone(pid_in_line(&witness, 1));
 	witness.run = run_free(witness.run);
 	strbuf_free(&witness.lines);
 	witness = (struct witness){0};
@@ -983,7 +1053,9 @@ int main(void) {
 	ADD(s, "environment", environment_from_scratch, hostile_headers_stop_nothing, headers_beyond_the_systems_limit);
 	ADD(s, "output", lines_of_both_streams, lines_come_while_the_handler_runs, flood_is_bounded_and_marked,
 	    long_line_is_cut, output_closed_early, no_line_callback, grandchild_that_holds_the_output_delays_nothing,
-	    grandchild_that_floods_the_output_delays_nothing);
+	    grandchild_that_is_left_alone_delays_nothing, grandchild_that_floods_the_output_delays_nothing);
+	ADD(s, "strays", who_has_escaped_goes_with_a_handler_that_ends, who_has_escaped_goes_with_a_handler_that_is_stopped,
+	    both_policies_at_once);
 	ADD(s, "ends", timeout_terminates, timeout_lets_the_handler_clean_up, who_ignores_sigterm_is_killed,
 	    timeout_takes_the_tree_with_it, many_that_end_while_they_are_stopped,
 	    kill_after_grace_takes_the_tree_with_it, children_born_in_the_grace_go_too, stop_ends_the_run_and_its_tree,
