@@ -246,6 +246,7 @@ void check_queue(struct reader *r, const config_setting_t *list, const config_se
 	check_delays(r, s, "requeue", q->requeue_delay_usec, &q->requeue_max_delay_usec);
 	check_delivery_timeout(r, s, q);
 	check_declare(r, s, &q->declare);
+	check_privileges(r, s, &q->handler);
 	check_outcomes(r, s, q);
 	if (q->prefetch == 0)
 		q->prefetch = default_prefetch(r, q);

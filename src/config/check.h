@@ -52,6 +52,10 @@ void check_duplicate(struct reader *r, const config_setting_t *list, const confi
 /* The type of the queue, if it is declared with one, in whichever way; else NULL. */
 const char *check_declared_type(const struct config_declare *d);
 
+/* Checks that the daemon may give the handler the user, group, nice value and limits that it is to have.
+ * (check_privileges.c) */
+void check_privileges(struct reader *r, const config_setting_t *s, const struct config_handler *h);
+
 /* Fills in the defaults that depend on other keys, and checks outcomes, retry, dead_letter and breaker of the queue.
  * (check_outcomes.c) */
 void check_outcomes(struct reader *r, const config_setting_t *s, struct config_queue *q);

@@ -305,10 +305,16 @@ struct config_problems {
 	size_t n_errors; /* without the warnings */
 };
 
+struct privileges;
+
 /* Reads and checks the file. 0: *ret holds one reference (problems may hold warnings). -EINVAL: problems says why.
- * -ENOMEM. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. (Not
+ * -ENOMEM, or another -errno if this process could not look at its privileges. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. (Not
  * config_read: libconfig exports a function of that name.) */
 int config_load(const char *path, struct config_problems *problems, struct config **ret);
+
+/* The same for a process with these privileges. */
+int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
+		    struct config **ret);
 
 struct config *config_ref(struct config *c);
 /* Drops a reference; the last one frees the tree and wipes the passwords. Thread-safe. NULL-safe, returns NULL. */
