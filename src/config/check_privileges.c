@@ -122,10 +122,6 @@ static void check_limits(struct reader *r, const config_setting_t *s, const stru
 }
 
 void check_privileges(struct reader *r, const config_setting_t *s, const struct config_handler *h) {
-	const config_setting_t *handler = check_given(r, s, "handler", NULL);
-
-	if (!handler || setting_is_wrong(handler))
-		return;
 	check_user(r, s, h);
 	check_group(r, s, h);
 	check_nice(r, s, h);

@@ -197,7 +197,14 @@ bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome) 
 	       o->on_signal == outcome;
 }
 
+bool config_queue_can(const struct config_queue *q, enum outcome outcome) {
+	if (q->handler.mode == CONFIG_MODE_WORKER || outcome_is_possible(&q->outcomes, outcome))
+		return true;
+	if ((q->reply.present || q->forward.present) && q->outcomes.on_large_output == outcome)
+		return true;
+	return q->reply.present && q->reply.unroutable == outcome;
+}
+
 bool config_queue_publishes(const struct config_queue *q) {
-	return q->dead_letter.present || q->reply.present || q->forward.present ||
-	       outcome_is_possible(&q->outcomes, OUTCOME_RETRY);
+	return q->dead_letter.present || q->reply.present || q->forward.present || config_queue_can(q, OUTCOME_RETRY);
 }

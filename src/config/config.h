@@ -335,6 +335,10 @@ const char *outcome_to_string(enum outcome o);
 /* Whether a run can have this outcome: by an exit status, a timeout or a signal. */
 bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome);
 
+/* Whether a message of the queue can have this outcome, in whichever way: as above, by a worker's answer, or for what the handler
+ * wrote. */
+bool config_queue_can(const struct config_queue *q, enum outcome outcome);
+
 /* Whether something is ever published for the queue: its messages again (retry is an outcome of its, or it has dead letters), or
  * what its handlers write. */
 bool config_queue_publishes(const struct config_queue *q);

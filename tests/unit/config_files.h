@@ -83,6 +83,23 @@ static inline void refuse_text(const char *content, const char *expected) {
 	refuse("a.conf", expected);
 }
 
+/* Writes a configuration of one queue to a.conf: line 1 has what is given for all queues, line 5 the handler's further keys, line 6
+ * the queue's. */
+static inline void write_queue(const char *defaults, const char *handler, const char *rest) {
+	struct strbuf b = STRBUF_INIT;
+
+	strbuf_printf(&b,
+		      "defaults = { %s };\n"
+		      "queues = ( {\n"
+		      "name = \"q\";\n"
+		      "handler = { command = [ \"/bin/true\" ];\n"
+		      "%s };\n"
+		      "%s } );\n",
+		      defaults, handler, rest);
+	scratch_write("a.conf", 0640, strbuf_str(&b));
+	strbuf_free(&b);
+}
+
 static inline char *read_file(const char *path, size_t *ret_len) {
 	FILE *f = fopen(path, "r");
 	struct strbuf b = STRBUF_INIT;
