@@ -111,7 +111,8 @@ class Bench:
         command = ", ".join('"' + a.replace("\\", "\\\\").replace('"', '\\"') + '"' for a in handler)
         conf.write_text(
             f'broker = {{ url = "{self.broker.url}"; }};\nlimits = {{ max_message_size = "{max_message_size}"; }};\n'
-            f"defaults = {{ concurrency = {PARALLEL}; prefetch = {PREFETCH}; handler = {{ command = [ {command} ]; }}; }};\n"
+            f"defaults = {{ concurrency = {PARALLEL}; prefetch = {PREFETCH}; "
+            f'handler = {{ command = [ {command} ]; user = "{os.geteuid()}"; }}; }};\n'
             f'queues = ( {", ".join(chr(123) + f" name = {chr(34)}{q}{chr(34)}; " + chr(125) for q in queues)} );\n',
             encoding="utf-8")
         conf.chmod(0o600)

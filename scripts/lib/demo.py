@@ -5,6 +5,7 @@
 import collections
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import signal
@@ -63,8 +64,10 @@ class Demo:
     def start_daemon(self):
         conf = self.folder / "demo.conf"
         text = (DEMO / "demo.conf").read_text(encoding="utf-8")
-        conf.write_text(text.replace("/DEMO/", f"{self.folder}/").replace("amqp://localhost", self.broker.url),
-                        encoding="utf-8")
+        for example, ours in (("/DEMO/", f"{self.folder}/"), ("amqp://localhost", self.broker.url),
+                              ('user = "demo"', f'user = "{os.geteuid()}"')):
+            text = text.replace(example, ours)
+        conf.write_text(text, encoding="utf-8")
         conf.chmod(0o600)
         shutil.copytree(DEMO / "handlers", self.folder / "handlers")
         self.ledger.touch()

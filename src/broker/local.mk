@@ -28,10 +28,10 @@ libexecd_a_SOURCES += \
 check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_error tests/unit/test_broker_link \
 	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_publisher
 tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
-tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/fake_broker.h
+tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/fake_broker.h tests/unit/privileges_of.h
 tests_unit_test_broker_error_SOURCES = tests/unit/test_broker_error.c tests/unit/check_main.h
 tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c
 tests_unit_test_broker_table_SOURCES = tests/unit/test_broker_table.c
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c tests/unit/check_main.h tests/unit/scratch.h \
 	tests/unit/tls_peer.h
-tests_unit_test_publisher_SOURCES = tests/unit/test_publisher.c tests/unit/fake_broker.h
+tests_unit_test_publisher_SOURCES = tests/unit/test_publisher.c tests/unit/fake_broker.h tests/unit/privileges_of.h

@@ -100,12 +100,18 @@ static bool is_default(const struct key *k, const void *base) {
 	return memcmp(&value, &fallback, sizeof(value)) == 0;
 }
 
+const config_setting_t *check_set(const config_setting_t *group, enum section section, const char *name, const void *base) {
+	const config_setting_t *s = setting_member(group, name);
+
+	return s && !is_default(key_find(section, name), base) ? s : NULL;
+}
+
 const config_setting_t *check_first_set(const config_setting_t *group, enum section section, const void *base,
 					const char **ret_name) {
 	for (const struct key *k = key_next(section, NULL); k; k = key_next(section, k)) {
-		const config_setting_t *s = setting_member(group, k->name);
+		const config_setting_t *s = check_set(group, section, k->name, base);
 
-		if (s && !is_default(k, base)) {
+		if (s) {
 			*ret_name = k->name;
 			return s;
 		}
@@ -212,6 +218,27 @@ static void check_delivery_timeout(struct reader *r, const config_setting_t *s, 
 			      strbuf_str(&hold), strbuf_str(&timeout));
 }
 
+/* Messages that wait for their turn are unsettled, too. */
+static void check_rate(struct reader *r, const config_setting_t *s, const struct config_queue *q) {
+	CLEANUP(strbuf_free) struct strbuf wait = STRBUF_INIT;
+	const config_setting_t *first;
+	uint64_t wait_usec;
+	const char *name;
+
+	if (q->rate.messages == 0) {
+		first = check_first_set(setting_member(s, "rate"), SECTION_RATE, &q->rate, &name);
+		if (first)
+			check_warning(r, first, "rate", name, "has no effect: rate.messages is 0");
+		return;
+	}
+	wait_usec = q->prefetch * q->rate.per_usec / q->rate.messages;
+	if (wait_usec < DELIVERY_TIMEOUT)
+		return;
+	units_format_duration(wait_usec, &wait);
+	check_warning(r, check_given(r, s, "rate", "messages"), "rate", "messages",
+		      "prefetch (%u) at this rate takes %s: " DELIVERY_TIMEOUT_TEXT, q->prefetch, strbuf_str(&wait));
+}
+
 const char *check_declared_type(const struct config_declare *d) {
 	const struct field *f = d->type ? NULL : table_find(&d->arguments, ARGUMENT_TYPE);
 
@@ -242,13 +269,16 @@ void check_queue(struct reader *r, const config_setting_t *list, const config_se
 			break;
 		}
 	}
+	check_compat(r, s, q);
 	check_numbers(r, s, q);
 	check_delays(r, s, "requeue", q->requeue_delay_usec, &q->requeue_max_delay_usec);
 	check_delivery_timeout(r, s, q);
 	check_declare(r, s, &q->declare);
 	check_outcomes(r, s, q);
+	check_handler(r, s, q);
 	if (q->prefetch == 0)
 		q->prefetch = default_prefetch(r, q);
+	check_rate(r, s, q);
 	check_argument(r, s, &q->arguments, ARGUMENT_PRIORITY, q->has_priority, "priority");
 	mark = reader_enter(r, "declare");
 	check_argument(r, check_member_or_group(s, "declare"), &q->declare.arguments, ARGUMENT_TYPE,

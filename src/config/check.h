@@ -19,8 +19,11 @@ const config_setting_t *check_own(const config_setting_t *element, const char *g
 const config_setting_t *check_given(const struct reader *r, const config_setting_t *queue, const char *group,
 				    const char *name);
 
-/* The first key of the group that was given and says something else than its default. NULL: there is none. `base` is
- * the section's struct. */
+/* The key of the group, if it was given and says something else than its default; else NULL. `base` is the section's
+ * struct. */
+const config_setting_t *check_set(const config_setting_t *group, enum section section, const char *name, const void *base);
+
+/* The first such key of the group. NULL: there is none. */
 const config_setting_t *check_first_set(const config_setting_t *group, enum section section, const void *base,
 					const char **ret_name);
 
@@ -51,6 +54,16 @@ void check_duplicate(struct reader *r, const config_setting_t *list, const confi
 
 /* The type of the queue, if it is declared with one, in whichever way; else NULL. */
 const char *check_declared_type(const struct config_declare *d);
+
+/* Gives keys that the file does not give the values that the queue's `compat` says. (check_compat.c) */
+void check_compat(struct reader *r, const config_setting_t *s, struct config_queue *q);
+
+/* Checks what the queue's handler is to be and to get, and what becomes of its output. (check_handler.c) */
+void check_handler(struct reader *r, const config_setting_t *s, const struct config_queue *q);
+
+/* Checks that the daemon may give the handler the user, group, nice value and limits that it is to have.
+ * (check_privileges.c) */
+void check_privileges(struct reader *r, const config_setting_t *s, const struct config_handler *h);
 
 /* Fills in the defaults that depend on other keys, and checks outcomes, retry, dead_letter and breaker of the queue.
  * (check_outcomes.c) */

@@ -54,9 +54,12 @@ static void check_statuses(struct reader *r, const config_setting_t *s, const st
 	}
 }
 
-/* Whether messages of the queue can come to be rejected because they failed too often. */
-static bool may_use_up_attempts(const struct config_queue *q) {
-	return outcome_is_possible(&q->outcomes, OUTCOME_RETRY) && q->retry.max_attempts > 0;
+/* Whether the outcome is one that the file asks for. What a worker may answer is known to those who wrote it. What becomes of a
+ * message whose reply nobody gets is meant to be discarded by default. */
+static bool is_asked_for(const struct config_queue *q, enum outcome outcome) {
+	return q->handler.mode != CONFIG_MODE_WORKER &&
+	       (outcome_is_possible(&q->outcomes, outcome) ||
+		((q->reply.present || q->forward.present) && q->outcomes.on_large_output == outcome));
 }
 
 /* Whether the broker is told here where to put messages that are rejected. */
@@ -65,22 +68,22 @@ static bool has_dead_letter(const struct config_queue *q) {
 }
 
 /* Nobody means that a handler can never succeed. */
-static void check_ack(struct reader *r, const config_setting_t *s, const struct config_outcomes *o) {
+static void check_ack(struct reader *r, const config_setting_t *s, const struct config_queue *q) {
 	const config_setting_t *ack = check_given(r, s, "outcomes", "ack");
 
-	if (ack && !setting_is_wrong(ack) && !outcome_is_possible(o, OUTCOME_ACK))
+	if (ack && !setting_is_wrong(ack) && q->handler.mode != CONFIG_MODE_WORKER && !outcome_is_possible(&q->outcomes, OUTCOME_ACK))
 		check_warning(r, ack, "outcomes", "ack", "no exit status leads to \"ack\": every message fails");
 }
 
 static void check_reject(struct reader *r, const config_setting_t *s, const struct config_queue *q) {
 	const config_setting_t *dead_letter = setting_member(s, "dead_letter");
 	const config_setting_t *outcomes = check_given(r, s, "outcomes", NULL);
-	bool reject = outcome_is_possible(&q->outcomes, OUTCOME_REJECT), attempts = may_use_up_attempts(q);
+	bool limited = q->retry.max_attempts > 0;
 
-	if (reject && !has_dead_letter(q))
+	if (is_asked_for(q, OUTCOME_REJECT) && !has_dead_letter(q))
 		check_warning(r, outcomes, "outcomes", NULL,
 			      "\"reject\" is possible, and there is no dead_letter: " DISCARDED);
-	else if (attempts && !has_dead_letter(q))
+	else if (is_asked_for(q, OUTCOME_RETRY) && limited && !has_dead_letter(q))
 		check_warning(
 			r, outcomes, "outcomes", NULL,
 			"after retry.max_attempts (%u) a message is rejected, and there is no dead_letter: " DISCARDED,
@@ -90,7 +93,8 @@ static void check_reject(struct reader *r, const config_setting_t *s, const stru
 		check_warning(r, check_given(r, s, "outcomes", "on_too_large"), "outcomes", "on_too_large",
 			      "dead_letter never gets what is too large: " DISCARDED);
 	/* What all queues have in common need not mean something to each of them. */
-	if (!reject && !attempts && dead_letter && !setting_is_wrong(dead_letter))
+	if (!config_queue_can(q, OUTCOME_REJECT) && !(config_queue_can(q, OUTCOME_RETRY) && limited) && dead_letter &&
+	    !setting_is_wrong(dead_letter))
 		check_warning(r, dead_letter, "dead_letter", NULL,
 			      "has no effect: no outcome here leads to \"reject\"");
 }
@@ -124,7 +128,7 @@ static void check_retry(struct reader *r, const config_setting_t *s, struct conf
 	const char *name;
 
 	check_delays(r, s, "retry", q->retry.delay_usec, &q->retry.max_delay_usec);
-	if (outcome_is_possible(&q->outcomes, OUTCOME_RETRY)) {
+	if (config_queue_can(q, OUTCOME_RETRY)) {
 		if (q->name && strlen(q->name) > NAME_MAX_BYTES - DELAY_SUFFIX_MAX)
 			check_problem(
 				r, setting_member(s, "name"), "name", NULL,
@@ -157,7 +161,7 @@ static void check_breaker(struct reader *r, const config_setting_t *s, const str
 void check_outcomes(struct reader *r, const config_setting_t *s, struct config_queue *q) {
 	fill_defaults(r, s, q);
 	check_statuses(r, s, &q->outcomes);
-	check_ack(r, s, &q->outcomes);
+	check_ack(r, s, q);
 	check_dead_letter(r, s, q);
 	check_reject(r, s, q);
 	check_retry(r, s, q);

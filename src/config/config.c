@@ -132,9 +132,10 @@ static int parse(const struct source *source, config_t *library, struct config_p
 	return r < 0 ? r : -EINVAL;
 }
 
-static int read_tree(const struct source *source, struct config_problems *problems, struct config *c) {
+static int read_tree(const struct source *source, const struct privileges *privileges, struct config_problems *problems,
+		     struct config *c) {
 	CLEANUP(libconfig_clear) config_t library;
-	struct reader reader = {.source = source, .problems = problems, .config = c};
+	struct reader reader = {.source = source, .problems = problems, .config = c, .privileges = privileges};
 	int r;
 
 	config_init(&library);
@@ -146,7 +147,8 @@ static int read_tree(const struct source *source, struct config_problems *proble
 	return reader.error;
 }
 
-int config_load(const char *path, struct config_problems *problems, struct config **ret) {
+int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
+		    struct config **ret) {
 	CLEANUP(config_unref) struct config *c = NULL;
 	CLEANUP(source_clear) struct source source = {0};
 	int r;
@@ -157,7 +159,7 @@ int config_load(const char *path, struct config_problems *problems, struct confi
 	r = config_new(path, &c);
 	if (r < 0)
 		return r;
-	r = read_tree(&source, problems, c);
+	r = read_tree(&source, privileges, problems, c);
 	if (r < 0)
 		return r;
 	problems_sort(problems);
@@ -165,6 +167,13 @@ int config_load(const char *path, struct config_problems *problems, struct confi
 		return -EINVAL;
 	*ret = TAKE(c);
 	return 0;
+}
+
+int config_load(const char *path, struct config_problems *problems, struct config **ret) {
+	struct privileges privileges;
+	int r = privileges_look(&privileges);
+
+	return r < 0 ? r : config_load_for(path, &privileges, problems, ret);
 }
 
 const char *config_ready_to_string(enum config_ready r) {
@@ -188,7 +197,14 @@ bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome) 
 	       o->on_signal == outcome;
 }
 
+bool config_queue_can(const struct config_queue *q, enum outcome outcome) {
+	if (q->handler.mode == CONFIG_MODE_WORKER || outcome_is_possible(&q->outcomes, outcome))
+		return true;
+	if ((q->reply.present || q->forward.present) && q->outcomes.on_large_output == outcome)
+		return true;
+	return q->reply.present && q->reply.unroutable == outcome;
+}
+
 bool config_queue_publishes(const struct config_queue *q) {
-	return q->dead_letter.present || q->reply.present || q->forward.present ||
-	       outcome_is_possible(&q->outcomes, OUTCOME_RETRY);
+	return q->dead_letter.present || q->reply.present || q->forward.present || config_queue_can(q, OUTCOME_RETRY);
 }

@@ -305,10 +305,16 @@ struct config_problems {
 	size_t n_errors; /* without the warnings */
 };
 
+struct privileges;
+
 /* Reads and checks the file. 0: *ret holds one reference (problems may hold warnings). -EINVAL: problems says why.
- * -ENOMEM. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. (Not
+ * -ENOMEM, or another -errno if this process could not look at its privileges. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. (Not
  * config_read: libconfig exports a function of that name.) */
 int config_load(const char *path, struct config_problems *problems, struct config **ret);
+
+/* The same for a process with these privileges. */
+int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
+		    struct config **ret);
 
 struct config *config_ref(struct config *c);
 /* Drops a reference; the last one frees the tree and wipes the passwords. Thread-safe. NULL-safe, returns NULL. */
@@ -328,6 +334,10 @@ const char *outcome_to_string(enum outcome o);
 
 /* Whether a run can have this outcome: by an exit status, a timeout or a signal. */
 bool outcome_is_possible(const struct config_outcomes *o, enum outcome outcome);
+
+/* Whether a message of the queue can have this outcome, in whichever way: as above, by a worker's answer, or for what the handler
+ * wrote. */
+bool config_queue_can(const struct config_queue *q, enum outcome outcome);
 
 /* Whether something is ever published for the queue: its messages again (retry is an outcome of its, or it has dead letters), or
  * what its handlers write. */

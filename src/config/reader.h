@@ -8,6 +8,7 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "config/keys.h"
+#include "config/privileges.h"
 #include "config/problem.h"
 #include "config/source.h"
 #include <libconfig.h>
@@ -17,6 +18,7 @@ struct reader {
 	const struct source *source; /* borrowed, as the next three are */
 	struct config_problems *problems;
 	struct config *config;            /* what is being filled in */
+	const struct privileges *privileges; /* of the process that it is for; borrowed */
 	const config_setting_t *defaults; /* the group `defaults`; NULL: none */
 	struct strbuf path;               /* of the key that is being read */
 	unsigned muted; /* above 0: problems are not noted, as what is read is a default, whose own reading has done so

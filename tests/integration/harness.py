@@ -82,6 +82,10 @@ def render(value, indent=0):
 
 
 def configuration(**settings):
+    """Where the tests run as root, so do the handlers that are given no user: the daemon demands to be told so."""
+    if os.geteuid() == 0:
+        defaults = settings.get("defaults", {})
+        settings["defaults"] = {**defaults, "handler": {"user": "root", **defaults.get("handler", {})}}
     return "".join(f"{k} = {render(v)};\n" for k, v in settings.items())
 
 

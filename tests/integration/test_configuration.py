@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The command line and the configuration file, seen from outside."""
 
+import os
 import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from harness import ROOT, configuration, handler, run, shell
+from harness import EXECUTABLE, PATIENCE, ROOT, configuration, handler, run, shell
 
 BAD = sorted((ROOT / "tests" / "config" / "bad").glob("*.conf"))
 GOOD = {"broker": {"url": "amqp://user:s3cr3t-Passw0rd@localhost/%2F"}, "queues": [
@@ -20,6 +25,14 @@ def write(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture
+def public():
+    """A folder that everybody can look into, as those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="execd-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 def test_there_are_bad_files():
@@ -82,12 +95,55 @@ def test_dump_can_be_read_again(tmp_path):
 
 
 def test_example_files():
-    """What is shipped as an example is a valid configuration."""
+    """What is shipped as an example is a valid configuration, for a daemon that runs as root, as its unit has it."""
+    if os.geteuid() != 0:
+        pytest.skip("the examples are for root")
     found = [p for folder in ("conf", "scripts/demo.d", "doc/examples") for p in (ROOT / folder).glob("*.conf")]
     assert found
     for path in found:
         done = run("--config", path, "--check")
         assert done.returncode == 0, f"{path}: {done.stderr}"
+    done = run("--config", ROOT / "conf/amqp-execd.conf", "--check")
+    assert done.stderr == f"{ROOT}/conf/amqp-execd.conf: the configuration is valid: 1 broker, 1 queue\n", "as the README says"
+
+
+ROOT_RULE = "queues[0].handler.user: the handler would run as root: expected user = \"NAME\" (or user = \"root\" where it really has to)"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("arguments", [[], ["--check"]], ids=["start", "check"])
+def test_root_runs_no_handler_as_root_by_itself(tmp_path, arguments):
+    text = 'queues = ( {\n\tname = "mail";\n\thandler = { command = [ "/bin/true" ]; };\n} );\n'
+    path = write(tmp_path / "a.conf", text)
+    done = run("--config", path, *arguments)
+    assert done.returncode == 78
+    assert f"{path}:3: {ROOT_RULE}\n" in done.stderr
+    write(path, text.replace("; };", '; user = "root"; };'))
+    assert run("--config", path, "--check").returncode == 0
+    write(path, text.replace("; };", '; user = "nobody"; };'))
+    assert run("--config", path, "--check").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_another_user_takes_a_privilege(public):
+    """A daemon that runs as nobody can run handlers as nobody only."""
+    path = public / "a.conf"
+    executable = shutil.copy(EXECUTABLE, public)
+
+    def as_nobody(user, *arguments):
+        key = "" if user is None else f'user = "{user}"; '
+        write(path, f'queues = ( {{ name = "mail"; handler = {{ command = [ "/bin/true" ]; {key}}}; }} );\n').chmod(0o644)
+        return subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", executable, "--config", path,
+                               *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False,
+                              encoding="utf-8")
+
+    for user, arguments in (("root", []), ("root", ["--check"]), ("daemon", ["--check"])):
+        done = as_nobody(user, *arguments)
+        assert done.returncode == 78, done.stderr
+        assert (f"{path}:1: queues[0].handler.user: the daemon runs as nobody (uid 65534), and may not run a handler as "
+                "another user: that takes root, or CAP_SETUID and CAP_SETGID\n") in done.stderr
+    for user in (None, "nobody", "65534"):
+        assert as_nobody(user, "--check").returncode == 0
 
 
 def test_version_and_help():

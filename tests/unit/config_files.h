@@ -11,6 +11,7 @@
 #include "base/strbuf.h"
 #include "check_main.h"
 #include "config/config.h"
+#include "privileges_of.h"
 #include "scratch.h"
 
 #define QUEUES "queues = ( { name = \"q\"; handler = { command = [ \"/bin/true\" ]; }; } );\n"
@@ -30,11 +31,11 @@ static inline char *problems_text(const struct config_problems *p) {
 	return s;
 }
 
-/* Loads the file, which must be right and give these messages (warnings). */
-static inline struct config *load(const char *path, const char *warnings) {
+/* Loads the file, which must be right for a process with these privileges and give these messages (warnings). */
+static inline struct config *load_for(const char *path, const struct privileges *privileges, const char *warnings) {
 	struct config_problems problems = {0};
 	struct config *c = NULL;
-	int r = config_load(path, &problems, &c);
+	int r = config_load_for(path, privileges, &problems, &c);
 	char *text = problems_text(&problems);
 
 	ck_assert_msg(r == 0, "%d:\n%s", r, text);
@@ -45,16 +46,20 @@ static inline struct config *load(const char *path, const char *warnings) {
 	return c;
 }
 
+static inline struct config *load(const char *path, const char *warnings) {
+	return load_for(path, &nobodys_privileges, warnings);
+}
+
 static inline struct config *load_text(const char *content) {
 	scratch_write("a.conf", 0640, content);
 	return load("a.conf", "");
 }
 
 /* Loads the file, which must be refused with these messages. */
-static inline void refuse(const char *path, const char *expected) {
+static inline void refuse_for(const char *path, const struct privileges *privileges, const char *expected) {
 	struct config_problems problems = {0};
 	struct config *c = NULL;
-	int r = config_load(path, &problems, &c);
+	int r = config_load_for(path, privileges, &problems, &c);
 	char *text = problems_text(&problems);
 
 	/* Check ends the program on a message that is longer than its own limit. */
@@ -69,9 +74,30 @@ static inline void refuse(const char *path, const char *expected) {
 	ck_assert_ptr_null(problems.items);
 }
 
+static inline void refuse(const char *path, const char *expected) {
+	refuse_for(path, &nobodys_privileges, expected);
+}
+
 static inline void refuse_text(const char *content, const char *expected) {
 	scratch_write("a.conf", 0640, content);
 	refuse("a.conf", expected);
+}
+
+/* Writes a configuration of one queue to a.conf: line 1 has what is given for all queues, line 5 the handler's further keys, line 6
+ * the queue's. */
+static inline void write_queue(const char *defaults, const char *handler, const char *rest) {
+	struct strbuf b = STRBUF_INIT;
+
+	strbuf_printf(&b,
+		      "defaults = { %s };\n"
+		      "queues = ( {\n"
+		      "name = \"q\";\n"
+		      "handler = { command = [ \"/bin/true\" ];\n"
+		      "%s };\n"
+		      "%s } );\n",
+		      defaults, handler, rest);
+	scratch_write("a.conf", 0640, strbuf_str(&b));
+	strbuf_free(&b);
 }
 
 static inline char *read_file(const char *path, size_t *ret_len) {

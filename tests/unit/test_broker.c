@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "broker/broker.h"
 #include "fake_broker.h"
+#include "privileges_of.h"
 
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
 #define HELD_MAX 256
@@ -177,7 +178,7 @@ static void start_broker_with(const char *urls) {
 			"queues = ( { name = \"work\"; }, { name = \"more\"; } );\n",
 			urls),
 		0);
-	ck_assert_int_eq(config_load(path, &problems, &config), 0);
+	ck_assert_int_eq(config_load_for(path, &nobodys_privileges, &problems, &config), 0);
 	config_problems_clear(&problems);
 	close(fd);
 	unlink(path);

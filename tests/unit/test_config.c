@@ -151,13 +151,13 @@ START_TEST(no_more_is_prefetched_than_can_run) {
 	char *text;
 
 	scratch_write("a.conf", 0640, "limits = { max_handlers = 4; };\ndefaults = { concurrency = 9; };\n" QUEUES);
-	ck_assert_int_eq(config_load("a.conf", &problems, &c), 0);
+	ck_assert_int_eq(config_load_for("a.conf", &nobodys_privileges, &problems, &c), 0);
 	ck_assert_uint_eq(problems.n, 1); /* of concurrency */
 	config_problems_clear(&problems);
 	ck_assert_uint_eq(c->queues[0].prefetch, 4);
 	text = dump(c);
 	scratch_write("a.conf", 0640, text);
-	ck_assert_int_eq(config_load("a.conf", &problems, &again), 0);
+	ck_assert_int_eq(config_load_for("a.conf", &nobodys_privileges, &problems, &again), 0);
 	ck_assert_uint_eq(problems.n, 1);
 	ck_assert_uint_eq(again->queues[0].prefetch, 4);
 	config_problems_clear(&problems);
@@ -185,7 +185,7 @@ static struct config *load_warned(const char *content, const char *warning) {
 	char *text;
 
 	scratch_write("a.conf", 0640, content);
-	ck_assert_int_eq(config_load("a.conf", &problems, &c), 0);
+	ck_assert_int_eq(config_load_for("a.conf", &nobodys_privileges, &problems, &c), 0);
 	text = problems_text(&problems);
 	ck_assert_msg(problems.n == 1 && problems.items[0].warning && strstr(text, warning), "%s", text);
 	free(text);

@@ -14,6 +14,7 @@
 #include "broker/publisher.h"
 #include "check_main.h"
 #include "fake_broker.h"
+#include "privileges_of.h"
 
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
 #define JOBS_MAX 160
@@ -125,7 +126,7 @@ static void start(uint16_t port, uint64_t confirm_timeout_usec) {
 			"}; } );\n",
 			port),
 		0);
-	ck_assert_int_eq(config_load(path, &problems, &config), 0);
+	ck_assert_int_eq(config_load_for(path, &nobodys_privileges, &problems, &config), 0);
 	config_problems_clear(&problems);
 	close(fd);
 	unlink(path);
