@@ -107,6 +107,25 @@ def test_example_files():
     assert done.stderr == f"{ROOT}/conf/amqp-execd.conf: the configuration is valid: 1 broker, 1 queue\n", "as the README says"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the examples are for root")
+def test_examples_in_manuals(tmp_path):
+    """What the manuals and the README show as whole configurations is right, and nothing is warned of."""
+    password = write(tmp_path / "password", "secret\n")
+    found = []
+    for manual in sorted((ROOT / "man").glob("*.[1-8]")):
+        for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", manual.read_text(encoding="utf-8"), re.M | re.S):
+            if re.match(r"brokers? = ", block):
+                found.append(block.replace("\\e", "\\"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found.append(re.search(r"^    broker = .*?\n\n", readme, re.M | re.S)[0])
+    assert len(found) == 4
+    for text in found:
+        path = write(tmp_path / "a.conf", re.sub(r"/etc/amqp-execd/\w+\.password", str(password), text))
+        done = run("--config", path, "--check")
+        told = [line for line in done.stderr.splitlines() if "cannot be executed" not in line]
+        assert done.returncode == 0 and len(told) == 1, f"{text}\n{done.stderr}"
+
+
 ROOT_RULE = "queues[0].handler.user: the handler would run as root: expected user = \"NAME\" (or user = \"root\" where it really has to)"
 
 
