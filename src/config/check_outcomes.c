@@ -54,12 +54,11 @@ static void check_statuses(struct reader *r, const config_setting_t *s, const st
 	}
 }
 
-/* Whether the outcome is one that the file asks for. What a worker may answer is known to those who wrote it. What becomes of a
- * message whose reply nobody gets is meant to be discarded by default. */
+/* Whether the file itself makes it an outcome. What a worker may answer is known to those who wrote it, and the default of
+ * reply.unroutable is meant to discard. */
 static bool is_asked_for(const struct config_queue *q, enum outcome outcome) {
-	return q->handler.mode != CONFIG_MODE_WORKER &&
-	       (outcome_is_possible(&q->outcomes, outcome) ||
-		((q->reply.present || q->forward.present) && q->outcomes.on_large_output == outcome));
+	return outcome_is_possible(&q->outcomes, outcome) ||
+	       ((q->reply.present || q->forward.present) && q->outcomes.on_large_output == outcome);
 }
 
 /* Whether the broker is told here where to put messages that are rejected. */
