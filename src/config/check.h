@@ -61,6 +61,9 @@ void check_compat(struct reader *r, const config_setting_t *s, struct config_que
 /* Checks what the queue's handler is to be and to get, and what becomes of its output. (check_handler.c) */
 void check_handler(struct reader *r, const config_setting_t *s, const struct config_queue *q);
 
+/* Checks that no message can choose what the handler's command executes. (check_command.c) */
+void check_command(struct reader *r, const config_setting_t *s, const struct config_handler *h);
+
 /* Checks that the daemon may give the handler the user, group, nice value and limits that it is to have.
  * (check_privileges.c) */
 void check_privileges(struct reader *r, const config_setting_t *s, const struct config_handler *h);

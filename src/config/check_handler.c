@@ -44,7 +44,7 @@ static void check_output(struct reader *r, const config_setting_t *s, const stru
 		no_effect(r, s, &q->handler, "max_output", nothing);
 		if (large && !setting_is_wrong(large) && q->outcomes.on_large_output != usual)
 			check_warning(r, large, "outcomes", "on_large_output", "has no effect: %s", nothing);
-	} else if (q->handler.output == CONFIG_OUTPUT_INHERIT) {
+	} else if (q->handler.output == CONFIG_OUTPUT_INHERIT && q->handler.mode == CONFIG_MODE_EXEC) {
 		check_problem(r, check_given(r, s, "handler", "output"), "handler", "output",
 			      "\"inherit\" leaves nothing of standard output for %s to publish",
 			      q->reply.present ? "reply" : "forward");
@@ -57,8 +57,8 @@ static void check_forward(struct reader *r, const config_setting_t *s, const str
 	const config_setting_t *exchange = check_given(r, s, "forward", "exchange");
 	const config_setting_t *key = check_given(r, s, "forward", "routing_key");
 
-	if (!f->present || setting_is_wrong(forward) || setting_is_wrong(exchange) || setting_is_wrong(key) ||
-	    !f->exchange || *f->exchange || !f->routing_key)
+	if (!f->present || q->handler.mode == CONFIG_MODE_WORKER || setting_is_wrong(forward) ||
+	    setting_is_wrong(exchange) || setting_is_wrong(key) || !f->exchange || *f->exchange || !f->routing_key)
 		return;
 	if (!*f->routing_key)
 		check_problem(r, key ? key : forward, "forward", "routing_key",
@@ -86,6 +86,7 @@ void check_handler(struct reader *r, const config_setting_t *s, const struct con
 	if (!handler || setting_is_wrong(handler))
 		return;
 	check_privileges(r, s, &q->handler);
+	check_command(r, s, &q->handler);
 	check_mode(r, s, q);
 	check_output(r, s, q);
 	check_forward(r, s, q);

@@ -5,6 +5,7 @@ libexecd_a_SOURCES += \
 	%D%/brackets.c %D%/brackets.h \
 	%D%/check.c %D%/check.h \
 	%D%/check_broker.c \
+	%D%/check_command.c \
 	%D%/check_compat.c \
 	%D%/check_handler.c \
 	%D%/check_outcomes.c \
@@ -13,6 +14,7 @@ libexecd_a_SOURCES += \
 	%D%/dump.c \
 	%D%/duplicate.c %D%/duplicate.h \
 	%D%/file.c \
+	%D%/interpreter.c %D%/interpreter.h \
 	%D%/key_table.c \
 	%D%/keys.c %D%/keys.h \
 	%D%/privileges.c %D%/privileges.h \
@@ -21,17 +23,20 @@ libexecd_a_SOURCES += \
 	%D%/section.c %D%/section.h \
 	%D%/source.c %D%/source.h \
 	%D%/statuses.c %D%/statuses.h \
+	%D%/templates.c \
 	%D%/trusted.c %D%/trusted.h \
 	%D%/units.c %D%/units.h \
 	%D%/url.c %D%/url.h \
 	%D%/value.c
 
-check_PROGRAMS += tests/unit/test_config tests/unit/test_config_handler tests/unit/test_config_privileges \
+check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_handler tests/unit/test_config_privileges \
 	tests/unit/test_config_problems tests/unit/test_keys \
 	tests/unit/test_statuses tests/unit/test_units \
 	tests/unit/test_url
 tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/config_files.h tests/unit/scratch.h \
 	tests/unit/privileges_of.h tests/unit/check_main.h
+tests_unit_test_config_command_SOURCES = tests/unit/test_config_command.c tests/unit/config_files.h \
+	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_handler_SOURCES = tests/unit/test_config_handler.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_privileges_SOURCES = tests/unit/test_config_privileges.c tests/unit/config_files.h \

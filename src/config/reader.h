@@ -84,6 +84,9 @@ bool file_read_secret(struct reader *r, const struct key *k, const config_settin
 void address_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 void address_default(struct reader *r, const struct key *k, void *base);
 
+/* Whether the string is a template that can be expanded; else it was noted why not. (templates.c) */
+bool templates_check(struct reader *r, const config_setting_t *s);
+
 /* Reads a group as an AMQP table. (arguments.c) */
 void arguments_read(struct reader *r, const config_setting_t *s, struct table *ret);
 

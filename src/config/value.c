@@ -72,7 +72,7 @@ static void read_scalar(struct reader *r, const struct key *k, const config_sett
 		result = 0;
 	} else if (quoted && is_string(s)) {
 		result = key_parse(k, setting_string(s), &value);
-	} else if (k->type != KEY_BOOL && k->type != KEY_ENUM && config_setting_is_number(s)) {
+	} else if (k->type != KEY_BOOL && k->type != KEY_ENUM && k->type != KEY_MODE && config_setting_is_number(s)) {
 		result = number_from_setting(k, s, &value);
 		if (result == 0)
 			result = key_check_range(k, &value);
@@ -119,7 +119,7 @@ static void read_string(struct reader *r, const struct key *k, const config_sett
 		reader_mismatch(r, k, s, NULL);
 	else if (k->identity && has_control(string))
 		reader_problem(r, s, "a name with control characters would spoil every line of the log that it is in");
-	else
+	else if (k->type != KEY_TEMPLATE || templates_check(r, s))
 		replace(at(k, base), reader_strdup(r, string));
 }
 
@@ -172,6 +172,16 @@ static void read_element(struct reader *r, const struct key *k, const config_set
 		*to = reader_strdup(r, string);
 }
 
+/* The program, by number 0, and its arguments. A percent sign in the program's path is one. */
+static void check_argument(struct reader *r, const struct key *k, const config_setting_t *s, int number, const char *string) {
+	if (number > 0)
+		(void)templates_check(r, s);
+	else if (*string != '/')
+		reader_mismatch(r, k, s, "the absolute path of a program");
+	else if (strstr(string, "%{"))
+		reader_problem(r, s, "the program cannot have a template: nothing that a message says may choose what is executed");
+}
+
 /* An array or list of strings, or for KEY_STRINGS a single one. */
 static void read_strings(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
 	bool single = k->type == KEY_STRINGS && is_string(s);
@@ -198,8 +208,8 @@ static void read_strings(struct reader *r, const struct key *k, const config_set
 		}
 		/* One that is wrong leaves no gap. */
 		read_element(r, k, element, &strings[filled]);
-		if (k->type == KEY_COMMAND && i == 0 && strings[0] && *strings[0] != '/')
-			reader_mismatch(r, k, element, "the absolute path of a program");
+		if (k->type == KEY_COMMAND && strings[filled])
+			check_argument(r, k, element, i, strings[filled]);
 		if (strings[filled])
 			filled++;
 		reader_leave(r, mark);
