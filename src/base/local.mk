@@ -8,7 +8,8 @@ libexecd_a_SOURCES += \
 	%D%/macro.h \
 	%D%/mailbox.c %D%/mailbox.h \
 	%D%/siphash.c %D%/siphash.h \
-	%D%/strbuf.c %D%/strbuf.h
+	%D%/strbuf.c %D%/strbuf.h \
+	%D%/utf8.c %D%/utf8.h
 
 check_PROGRAMS += tests/unit/test_base tests/unit/test_mailbox tests/unit/test_log tests/unit/test_siphash
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
