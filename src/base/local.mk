@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 libexecd_a_SOURCES += \
 	%D%/backoff.c %D%/backoff.h \
+	%D%/base64.c %D%/base64.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/fd.c %D%/fd.h \
 	%D%/list.h \

@@ -132,7 +132,7 @@ struct config_handler {
 	enum config_input input;
 	bool compress; /* the argument: zlib before base64 */
 	enum config_metadata metadata;
-	char *path;	    /* PATH */
+	char *path;	    /* PATH; never NULL in a configuration that was read; NULL elsewhere: none */
 	char **environment; /* "NAME=value", NULL-terminated */
 	char *directory;    /* absolute; "/" by default */
 	char *user;	    /* name or number; NULL: the daemon's, who is not root then */

@@ -8,8 +8,8 @@
 #include <sys/random.h>
 
 #include "base/siphash.h"
+#include "message/trace.h"
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HEADER_PREFIX "AMQP_HEADER_"
 /* The list of what was left out is for a log line, and made from what a message says: bounded. */
 #define OMITTED_MAX 768
@@ -171,7 +171,7 @@ static int set_text(struct environment *env, const char *name, const struct text
 }
 
 static int add_base(struct environment *env, const char *home, const char *user, const struct config_handler *handler) {
-	int r = set(env, "PATH", DEFAULT_PATH);
+	int r = handler->path ? set(env, "PATH", handler->path) : 0;
 
 	if (r == 0)
 		r = set(env, "HOME", home);
@@ -187,6 +187,18 @@ static int add_base(struct environment *env, const char *home, const char *user,
 		strbuf_append_str(&env->text, *s);
 		r = commit(env, start);
 	}
+	return r;
+}
+
+/* So that what the handler does belongs to the trace that the message belongs to. */
+static int add_trace(struct environment *env, const struct message *m) {
+	const struct text *parent = trace_parent(m), *state = trace_state(m);
+	int r = 0;
+
+	if (parent)
+		r = set_text(env, "TRACEPARENT", parent);
+	if (r == 0 && state)
+		r = set_text(env, "TRACESTATE", state);
 	return r;
 }
 
@@ -319,21 +331,33 @@ static int environment_finish(struct environment *env) {
 	return 0;
 }
 
+/* What handler.metadata says that the message has to say here. */
+static int add_message(struct environment *env, const struct config_queue *queue, const struct message *m,
+		       unsigned attempt) {
+	bool all = queue->handler.metadata == CONFIG_METADATA_ENV || queue->handler.metadata == CONFIG_METADATA_BOTH;
+	size_t before = env->text.len;
+	int r = 0;
+
+	if (queue->handler.metadata != CONFIG_METADATA_NONE)
+		r = add_trace(env, m);
+	if (r == 0 && all)
+		r = add_delivery(env, queue->name, m, attempt);
+	if (r == 0 && all)
+		r = add_properties(env, &m->properties);
+	env->message_size = env->text.len - before + 32 * sizeof(char *);
+	if (r == 0 && all)
+		r = add_headers(env, &m->properties);
+	return r;
+}
+
 int environment_build(struct environment *env, const char *home, const char *user, const struct config_queue *queue,
 		      const struct message *m, unsigned attempt, size_t message_max) {
-	size_t before;
 	int r;
 
 	environment_reset(env);
 	env->message_max = message_max;
 	r = add_base(env, home, user, &queue->handler);
-	before = env->text.len;
 	if (r == 0)
-		r = add_delivery(env, queue->name, m, attempt);
-	if (r == 0)
-		r = add_properties(env, &m->properties);
-	env->message_size = env->text.len - before + 32 * sizeof(char *);
-	if (r == 0)
-		r = add_headers(env, &m->properties);
+		r = add_message(env, queue, m, attempt);
 	return r < 0 ? r : environment_finish(env);
 }

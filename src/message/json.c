@@ -7,44 +7,19 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/base64.h"
+
 static json_t *json_from_field(const struct field *f, unsigned depth);
-
-static size_t base64_size(size_t len) {
-	return (len + 2) / 3 * 4;
-}
-
-/* Writes base64_size(len) characters (RFC 4648, section 4). */
-static void base64_encode(const unsigned char *p, size_t len, char *out) {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < len; i += 3) {
-		uint32_t bits = (uint32_t)p[i] << 16;
-
-		if (i + 1 < len)
-			bits |= (uint32_t)p[i + 1] << 8;
-		if (i + 2 < len)
-			bits |= p[i + 2];
-		*out++ = digits[bits >> 18];
-		*out++ = digits[bits >> 12 & 63];
-		*out++ = i + 1 < len ? digits[bits >> 6 & 63] : '=';
-		*out++ = i + 2 < len ? digits[bits & 63] : '=';
-	}
-}
 
 /* jansson checks for UTF-8 and refuses what is not; only then is base64 needed. NULL: no memory. */
 static json_t *json_from_text(const struct text *t) {
+	CLEANUP(strbuf_free) struct strbuf encoded = STRBUF_INIT;
 	json_t *value = json_stringn(t->data ? t->data : "", t->len);
-	char *encoded;
 
 	if (value)
 		return value;
-	encoded = malloc(base64_size(t->len) + 1);
-	if (!encoded)
-		return NULL;
-	base64_encode((const unsigned char *)t->data, t->len, encoded);
-	value = json_stringn_nocheck(encoded, base64_size(t->len));
-	free(encoded);
-	return value;
+	base64_append(&encoded, t->data, t->len);
+	return encoded.failed ? NULL : json_stringn_nocheck(encoded.data, encoded.len);
 }
 
 static json_t *json_from_formatted(const struct field *f) {

@@ -5,6 +5,9 @@
 
 #include "handler/environment.h"
 
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define PARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 static struct environment env;
 static struct message *message;
 static struct config_queue queue;
@@ -17,7 +20,7 @@ static void setup(void) {
 	ck_assert_int_eq(text_set(&message->exchange, "ex", 2), 0);
 	ck_assert_int_eq(text_set(&message->routing_key, "key", 3), 0);
 	message->delivery_tag = 7;
-	queue = (struct config_queue){.name = (char *)"mail", .handler = {.environment = none}};
+	queue = (struct config_queue){.name = (char *)"mail", .handler = {.environment = none, .path = (char *)DEFAULT_PATH}};
 }
 
 static void teardown(void) {
@@ -80,7 +83,7 @@ static void add_filler(const char *name, size_t total) {
 
 START_TEST(bare_message_is_exactly_this) {
 	static const char *const expected[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=" DEFAULT_PATH,
 		"HOME=/home/u",
 		"USER=u",
 		"LANG=C.UTF-8",
@@ -177,7 +180,7 @@ START_TEST(header_names_are_tamed) {
 	ck_assert_ptr_null(get("LD_PRELOAD"));
 	ck_assert_str_eq(get("AMQP_HEADER_LD_PRELOAD"), "/tmp/evil.so");
 	ck_assert_str_eq(get("AMQP_HEADER_X_Y"), "v1");
-	ck_assert_str_eq(get("PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	ck_assert_str_eq(get("PATH"), DEFAULT_PATH);
 	ck_assert_str_eq(get("AMQP_HEADER_PATH"), "/tmp");
 	ck_assert_str_eq(get("AMQP_HEADER____B_"), "v2");
 	ck_assert_str_eq(get("AMQP_HEADER__"), "v3");
@@ -345,6 +348,75 @@ START_TEST(names_are_hashed_with_a_secret) {
 }
 END_TEST
 
+/* The names of all variables, and nothing else. */
+static void expect_names(const char *expected) {
+	CLEANUP(strbuf_free) struct strbuf names = STRBUF_INIT;
+
+	for (size_t i = 0; i < env.n; i++) {
+		strbuf_append(&names, env.vector[i], strcspn(env.vector[i], "="));
+		strbuf_append_char(&names, ' ');
+	}
+	ck_assert_str_eq(strbuf_str(&names), expected);
+}
+
+START_TEST(what_each_kind_of_metadata_brings) {
+	static const char base[] = "PATH HOME USER LANG ";
+	static const char trace[] = "PATH HOME USER LANG TRACEPARENT TRACESTATE ";
+	static const char all[] = "PATH HOME USER LANG TRACEPARENT TRACESTATE AMQP_QUEUE AMQP_EXCHANGE AMQP_ROUTING_KEY "
+				  "AMQP_DELIVERY_TAG AMQP_REDELIVERED AMQP_ATTEMPT AMQP_BODY_SIZE AMQP_TYPE "
+				  "AMQP_HEADER_TRACEPARENT AMQP_HEADER_TRACESTATE ";
+	static const struct {
+		enum config_metadata metadata;
+		const char *names;
+	} cases[] = {
+		{CONFIG_METADATA_ENV, all},
+		{CONFIG_METADATA_BOTH, all},
+		{CONFIG_METADATA_FD3, trace},
+		{CONFIG_METADATA_NONE, base},
+	};
+
+	add_str("traceparent", PARENT);
+	add_str("tracestate", "a=1");
+	ck_assert_int_eq(text_set(&message->properties.type, "t", 1), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		queue.handler.metadata = cases[i].metadata;
+		build();
+		expect_names(cases[i].names);
+		ck_assert_uint_eq(env.n_omitted, 0);
+	}
+}
+END_TEST
+
+START_TEST(the_trace_of_the_message_replaces_the_configured_one) {
+	char *settings[] = {(char *)"TRACEPARENT=mine", (char *)"TRACESTATE=mine", NULL};
+
+	queue.handler.environment = settings;
+	build();
+	ck_assert_str_eq(get("TRACEPARENT"), "mine");
+	add_str("traceparent", PARENT);
+	add_str("tracestate", "a=1");
+	build();
+	ck_assert_str_eq(get("TRACEPARENT"), PARENT);
+	ck_assert_str_eq(get("TRACESTATE"), "a=1");
+	table_clear(&message->properties.headers);
+	add_str("traceparent", "malformed");
+	add_str("tracestate", "a=1");
+	build();
+	ck_assert_str_eq(get("TRACEPARENT"), "mine");
+	ck_assert_str_eq(get("TRACESTATE"), "mine");
+}
+END_TEST
+
+START_TEST(the_path_is_the_configured_one) {
+	queue.handler.path = (char *)"/opt/bin";
+	build();
+	ck_assert_str_eq(get("PATH"), "/opt/bin");
+	queue.handler.path = (char *)"";
+	build();
+	ck_assert_str_eq(get("PATH"), "");
+}
+END_TEST
+
 START_TEST(can_be_used_again) {
 	add_filler("big", 100000);
 	build();
@@ -380,6 +452,9 @@ int main(void) {
 	tcase_add_test(t, many_headers_and_a_bounded_report);
 	tcase_add_test(t, so_many_headers_and_no_more);
 	tcase_add_test(t, names_are_hashed_with_a_secret);
+	tcase_add_test(t, what_each_kind_of_metadata_brings);
+	tcase_add_test(t, the_trace_of_the_message_replaces_the_configured_one);
+	tcase_add_test(t, the_path_is_the_configured_one);
 	tcase_add_test(t, can_be_used_again);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);

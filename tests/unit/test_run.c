@@ -98,6 +98,7 @@ static void setup(void) {
 	command[2] = command[3] = NULL;
 	queue = (struct config_queue){.name = (char *)"q",
 				      .handler = {.command = command,
+						  .path = (char *)"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 						  .environment = no_environment,
 						  .directory = folder,
 						  .timeout_usec = USEC_INFINITY,
