@@ -197,6 +197,22 @@ void queue_work_decide(struct queue *q, struct delivery *d) {
 	}
 }
 
+/* A message that no handler can get: it is too large, or could not be stored, which another time it may. */
+static void refuse(struct queue *q, struct delivery *d, const char *reason) {
+	bool discard = d->message->body_state != BODY_UNSTORABLE && q->config->outcomes.on_too_large == CONFIG_TOO_LARGE_REJECT;
+	struct record_input in = queue_work_describe(q, d, discard ? "reject" : "requeue");
+
+	in.reason = reason;
+	in.delay_usec = discard ? 0 : queue_work_hold_usec(q, d);
+	report_message(&in);
+	if (!discard) {
+		queue_work_hold(q, d, in.delay_usec);
+		return;
+	}
+	q->counters.rejected++;
+	queue_work_settle(q, d, VERDICT_REJECT);
+}
+
 /* --- running handlers ------------------------------------------------------------------------------------------ */
 
 static void on_run_line(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata) {
@@ -261,8 +277,13 @@ static bool start_one(struct dispatcher_entry *entry) {
 	while (may_start(q)) {
 		struct delivery *d = LIST_FIRST(&q->deliveries[DELIVERY_WAITING], struct delivery, node);
 		struct spawn_error error;
+		int r = run_start(q->program, d->message, d->attempt, &run_callbacks, d, &error, &d->run);
 
-		if (run_start(q->program, d->message, d->attempt, &run_callbacks, d, &error, &d->run) < 0) {
+		if (r == RUN_REFUSED) {
+			refuse(q, d, run_refusal(q->program));
+			continue;
+		}
+		if (r < 0) {
 			start_failed(q, &error);
 			continue;
 		}
@@ -287,10 +308,8 @@ void queue_work_stop_handlers(struct queue *q, bool now) {
 /* --- what the broker room delivers ------------------------------------------------------------------------------- */
 
 /* A message without its body: no handler may get it. */
-static void refuse(struct queue *q, struct delivery *d) {
+static void refuse_body(struct queue *q, struct delivery *d) {
 	const struct message *m = d->message;
-	bool discard = m->body_state == BODY_TOO_LARGE && q->config->outcomes.on_too_large == CONFIG_TOO_LARGE_REJECT;
-	struct record_input in = queue_work_describe(q, d, discard ? "reject" : "requeue");
 	char reason[160];
 
 	if (m->body_state == BODY_TOO_LARGE)
@@ -299,15 +318,7 @@ static void refuse(struct queue *q, struct delivery *d) {
 	else
 		snprintf(reason, sizeof(reason), "its body of %" PRIu64 " bytes could not be stored: %s", m->body_size,
 			 strerror(m->body_error));
-	in.reason = reason;
-	in.delay_usec = discard ? 0 : queue_work_hold_usec(q, d);
-	report_message(&in);
-	if (!discard) {
-		queue_work_hold(q, d, in.delay_usec);
-		return;
-	}
-	q->counters.rejected++;
-	queue_work_settle(q, d, VERDICT_REJECT);
+	refuse(q, d, reason);
 }
 
 static void admit(struct queue *q, struct delivery *d) {
@@ -318,7 +329,7 @@ static void admit(struct queue *q, struct delivery *d) {
 		return;
 	}
 	if (d->message->body_state != BODY_COMPLETE) {
-		refuse(q, d);
+		refuse_body(q, d);
 		return;
 	}
 	queue_work_move(q, d, DELIVERY_WAITING);

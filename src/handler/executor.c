@@ -259,6 +259,7 @@ struct executor *executor_free(struct executor *e) {
 	tree_source_close(&e->proc);
 	sd_event_unref(e->event);
 	environment_clear(&e->environment);
+	arguments_clear(&e->arguments);
 	free(e);
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include "base/list.h"
+#include "handler/arguments.h"
 #include "handler/environment.h"
 #include "handler/output.h"
 #include "handler/run.h"
@@ -87,6 +88,7 @@ struct executor {
 	struct tree_source proc;
 	uint64_t armed_usec; /* when timer_source fires; USEC_INFINITY: it does not */
 	struct environment environment; /* of the run that is being started; kept for its memory */
+	struct argument_list arguments;	/* likewise */
 	struct epoll_event
 		events[EXECUTOR_EVENTS]; /* being dispatched: n_events of them, .data.ptr NULL if it is stale */
 	int n_events;

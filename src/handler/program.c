@@ -18,20 +18,28 @@ static int resolve(struct program *p) {
 }
 
 int program_new(struct executor *executor, const struct config_queue *queue, struct program **ret) {
-	struct program *p = calloc(1, sizeof(*p));
+	CLEANUP(program_free) struct program *p = calloc(1, sizeof(*p));
+	int r;
 
 	if (!p)
 		return -ENOMEM;
 	p->executor = executor;
 	p->queue = queue;
+	if (queue->handler.mode == CONFIG_MODE_EXEC) {
+		r = command_parse(queue->handler.command, &p->command);
+		if (r < 0)
+			return r;
+	}
 	(void)resolve(p);
-	*ret = p;
+	*ret = TAKE(p);
 	return 0;
 }
 
 struct program *program_free(struct program *p) {
-	if (p)
+	if (p) {
+		command_clear(&p->command);
 		identity_clear(&p->identity);
+	}
 	free(p);
 	return NULL;
 }

@@ -5,6 +5,7 @@
 
 #include "base/macro.h"
 #include "config/config.h"
+#include "handler/arguments.h"
 #include "handler/identity.h"
 #include "handler/spawn.h"
 
@@ -14,12 +15,13 @@ struct executor;
 struct program {
 	struct executor *executor;	  /* borrowed; outlives it; NULL: it is never run, only looked at */
 	const struct config_queue *queue; /* borrowed; outlives it */
+	struct command command;	  /* its arguments; of a worker none */
 	struct identity identity; /* whom it runs as, as far as is known */
 	int identity_error;	  /* 0, or why that is not known: identity_missing tells what */
 	struct spawn_error identity_missing;
 };
 
-/* -ENOMEM. What cannot be had now but perhaps later (a user that nobody knows yet) is no error here but of each run. */
+/* -ENOMEM; -EINVAL: an argument is no template, which the configuration does not allow. What cannot be had now but perhaps later (a user that nobody knows yet) is no error here but of each run. */
 int program_new(struct executor *executor, const struct config_queue *queue, struct program **ret);
 
 /* Its runs have been freed before. NULL-safe, returns NULL. */

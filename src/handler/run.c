@@ -132,10 +132,13 @@ static int open_output(struct run *r, int i, int *ret_child_fd) {
 	return 0;
 }
 
-static int open_descriptors(struct run *r, const struct message *m, struct child_ends *ends,
-			    struct spawn_error *error) {
-	int result = input_open(m, &ends->fds[0]);
+static int open_descriptors(struct run *r, const struct program *p, const struct message *m, unsigned attempt,
+			    struct child_ends *ends, struct spawn_error *error) {
+	enum config_metadata metadata = p->queue->handler.metadata;
+	int result = input_open(p->queue, m, attempt, &ends->fds[0]);
 
+	if (result == 0 && (metadata == CONFIG_METADATA_FD3 || metadata == CONFIG_METADATA_BOTH))
+		result = input_open_metadata(m, &ends->fds[3]);
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_INPUT, -result, NULL);
 	for (int i = 0; i < 2; i++) {
@@ -165,11 +168,27 @@ static int launch(struct run *r, const struct program *p, const struct message *
 	}
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
-	plan.argv = (const char *const *)queue->handler.command;
+	plan.argv = e->arguments.vector;
 	plan.envp = env->vector;
 	memcpy(plan.fds, ends->fds, sizeof(plan.fds));
 	r->started_usec = clock_now_usec();
 	return spawn(&plan, error, &r->pid);
+}
+
+/* A message must not be able to make execve(2) fail, which pauses the queue: if the system's limit is lower than usual, headers
+ * are left out, and if that is not enough because of its arguments, it is the message that is refused. */
+static int launch_within_limits(struct run *r, const struct program *p, const struct message *m, unsigned attempt,
+				const struct child_ends *ends, struct spawn_error *error) {
+	struct executor *e = r->executor;
+	size_t taken = e->arguments.message_size;
+	size_t left = ENVIRONMENT_MESSAGE_SMALL > taken ? ENVIRONMENT_MESSAGE_SMALL - taken : 0;
+	int result = launch(r, p, m, attempt, ENVIRONMENT_MESSAGE_MAX - taken, ends, error);
+
+	if (result == -E2BIG && e->environment.message_size > left)
+		result = launch(r, p, m, attempt, left, ends, error);
+	if (result == -E2BIG && taken > ENVIRONMENT_MESSAGE_SMALL)
+		return arguments_refuse_size(&e->arguments);
+	return result;
 }
 
 static struct run *run_new(struct executor *e, const struct config_handler *handler,
@@ -221,7 +240,12 @@ int run_start(const struct program *p, const struct message *m, unsigned attempt
 
 	if (!r)
 		return spawn_error_set(error, SPAWN_PREPARE, ENOMEM, NULL);
-	result = open_descriptors(r, m, &ends, error);
+	result = arguments_build(&e->arguments, &p->command, p->queue, m, attempt, ENVIRONMENT_MESSAGE_MAX);
+	if (result < 0)
+		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
+	if (result == ARGUMENTS_REFUSED)
+		return RUN_REFUSED;
+	result = open_descriptors(r, p, m, attempt, &ends, error);
 	if (result < 0)
 		return result;
 	/* While nothing has happened that cannot be undone; counted from spawning, which is later by nothing that
@@ -229,11 +253,8 @@ int run_start(const struct program *p, const struct message *m, unsigned attempt
 	result = executor_arm(e, clock_add_usec(clock_now_usec(), handler->timeout_usec));
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
-	result = launch(r, p, m, attempt, ENVIRONMENT_MESSAGE_MAX, &ends, error);
-	/* The system's limit is lower than usual: a message must not be able to make a handler fail by its headers. */
-	if (result == -E2BIG && e->environment.message_size > ENVIRONMENT_MESSAGE_SMALL)
-		result = launch(r, p, m, attempt, ENVIRONMENT_MESSAGE_SMALL, &ends, error);
-	if (result < 0)
+	result = launch_within_limits(r, p, m, attempt, &ends, error);
+	if (result != 0)
 		return result;
 	r->deadline_usec = clock_add_usec(r->started_usec, handler->timeout_usec);
 	run_set_state(r, RUN_STATE_RUNNING);
@@ -321,6 +342,10 @@ struct run *run_free(struct run *r) {
 	free(r->omissions);
 	free(r);
 	return NULL;
+}
+
+const char *run_refusal(const struct program *p) {
+	return p->executor->arguments.refusal;
 }
 
 const char *run_omissions(const struct run *r) {

@@ -52,6 +52,9 @@ struct run_callbacks {
 #define RUN_LINE_MAX 4096
 #define RUN_OUTPUT_MAX 65536
 
+/* A message that no handler can get, because of what its arguments would be: its own fault, and nothing was started. */
+#define RUN_REFUSED 1
+
 /* SIGCHLD must have been blocked by the caller, before any thread was made (-EBUSY otherwise). -errno. One executor per
  * process: it becomes the reaper of every child, and the subreaper of their orphans. Handlers die with the thread that
  * starts them, so all of this belongs to the main thread. */
@@ -62,14 +65,18 @@ DEFINE_CLEANUP(struct executor *, executor_free);
 
 /* Starts the handler for the message. `p` and `callbacks` are borrowed until run_free, `m` for the call. `attempt`
  * is for AMQP_ATTEMPT; 0: unknown, not passed. A message without its body (body_state) must not get here.
- * 0, or -errno with `error` (the caller's, overwritten) saying which step failed on what: the message was not tried.
+ * 0; RUN_REFUSED, and run_refusal says why; or -errno with `error` (the caller's, overwritten) saying which step failed on what: the
+ * message was not tried.
  *
- * The environment is PATH, HOME, USER, LANG, then handler.environment, then what the message says: AMQP_QUEUE,
- * AMQP_EXCHANGE, AMQP_ROUTING_KEY, AMQP_DELIVERY_TAG, AMQP_REDELIVERED ("true" or "false"), AMQP_ATTEMPT,
- * AMQP_BODY_SIZE, a variable for each property that is present, and AMQP_HEADER_<NAME>; a later one replaces an earlier
- * one of the same name. */
+ * The environment is PATH, HOME, USER, LANG, then handler.environment, then what the message says: TRACEPARENT and TRACESTATE
+ * unless handler.metadata is "none"; if it is "env" or "both", AMQP_QUEUE, AMQP_EXCHANGE, AMQP_ROUTING_KEY, AMQP_DELIVERY_TAG,
+ * AMQP_REDELIVERED ("true" or "false"), AMQP_ATTEMPT, AMQP_BODY_SIZE, a variable for each property that is present, and
+ * AMQP_HEADER_<NAME>; a later one replaces an earlier one of the same name. */
 int run_start(const struct program *p, const struct message *m, unsigned attempt, const struct run_callbacks *callbacks,
 	      void *userdata, struct spawn_error *error, struct run **ret);
+
+/* Why run_start has refused the message, good until it is called again: one printable line. */
+const char *run_refusal(const struct program *p);
 
 /* What of the message's metadata could not be put into the environment, and why: one printable line of at most about a
  * kilobyte, NULL if nothing was left out. Borrowed from the run. */

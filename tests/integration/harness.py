@@ -90,13 +90,13 @@ def configuration(**settings):
 
 
 def handler(name, *arguments, **keys):
-    """The handler group for a script of tests/handlers."""
+    """The handler group for a script of tests/handlers. The arguments are templates."""
     return {"command": [str(HANDLERS / name), *map(str, arguments)], **keys}
 
 
 def shell(program, *arguments, **keys):
-    """The handler group for a line of shell."""
-    return {"command": ["/bin/sh", "-c", program, "handler", *map(str, arguments)], **keys}
+    """The handler group for a line of shell. The arguments after it are templates."""
+    return {"command": ["/bin/sh", "-c", program.replace("%", "%%"), "handler", *map(str, arguments)], **keys}
 
 
 # ----------------------------------------------------------------------- systemd

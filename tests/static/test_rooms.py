@@ -26,6 +26,7 @@ LIBRARIES = {
     r"openssl/\w+\.h": [r"broker/tls\w*\.[ch]$"],
     r"libconfig\.h": [r"config/"],
     r"jansson\.h": [r"message/", r"service/", r"ctl/"],
+    r"zlib\.h": [r"handler/payload\.c$"],
     r"microhttpd\.h": [r"service/"],
     r"curl/curl\.h": [r"ctl/"],
     r"systemd/sd-daemon\.h": [r"manager\w*\.[ch]$", r"main\.c$", r"service/", r"base/log\.[ch]$"],
