@@ -365,6 +365,10 @@ class Records:
             record["raw_environ"] = base64.b64decode(record["environ"])
             record["environ"] = dict(
                 item.split(b"=", 1) for item in record["raw_environ"].split(b"\0") if b"=" in item)
+            record["arguments"] = [base64.b64decode(a) for a in record["arguments"]]
+            record["body"] = base64.b64decode(record["stdin"]["data"])
+            if record["metadata"]:
+                record["metadata"]["data"] = base64.b64decode(record["metadata"]["data"])
             found.append(record)
         return found
 
