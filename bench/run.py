@@ -78,10 +78,11 @@ class Bench:
     # ------------------------------------------------------------ contestants
 
     def spawn(self, command, log=None):
-        # setpriv: ends with us, even if we are killed.
+        # setpriv: ends with us, even if we are killed. NOTIFY_SOCKET: a service, which needs no guard; nobody listens there.
         child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
                                  stdout=log or subprocess.DEVNULL, stderr=log or subprocess.DEVNULL, cwd="/",
-                                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, start_new_session=True)
+                                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET": "/nonexistent"},
+                                 start_new_session=True)
         self.children.append(child)
         return child
 

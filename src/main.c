@@ -11,9 +11,11 @@
 #include <sys/prctl.h>
 #include <sysexits.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/config.h"
+#include "guard.h"
 #include "handler/program.h"
 #include "manager.h"
 
@@ -175,11 +177,11 @@ static void allow_leak_checker(void) {
 #endif
 }
 
-static int run_daemon(struct config *config) {
+static int run_daemon(struct config *config, int guard_fd) {
 	int r;
 
 	log_info("amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
-	r = manager_run(config);
+	r = manager_run(config, guard_fd);
 	return r < 0 ? EX_SOFTWARE : 0;
 }
 
@@ -187,6 +189,7 @@ int main(int argc, char **argv) {
 	struct arguments args = {.config = DEFAULT_CONFIG, .log_priority = LOG_INFO};
 	struct config_problems problems = {0};
 	CLEANUP(config_unref) struct config *config = NULL;
+	CLEANUP(fd_close) int guard_fd = -1;
 	bool ask;
 	int status, r;
 
@@ -195,6 +198,8 @@ int main(int argc, char **argv) {
 	ask = args.check || args.dump;
 	/* One who asks can interrupt as any program is interrupted; only the daemon has a loop that takes signals. */
 	r = ask ? 0 : prepare_signals();
+	if (r >= 0 && !ask && guard_is_needed())
+		r = guard_start(&guard_fd);
 	if (r >= 0 && !ask)
 		r = log_open(LOG_TARGET_AUTO, args.log_priority);
 	if (r < 0) {
@@ -210,7 +215,7 @@ int main(int argc, char **argv) {
 	else if (r < 0)
 		status = EX_SOFTWARE;
 	else
-		status = ask ? answer(&args, config) : run_daemon(config);
+		status = ask ? answer(&args, config) : run_daemon(config, guard_fd);
 	if (r < 0 && r != -EINVAL)
 		log_error("cannot read %s: %s", args.config, strerror(-r));
 	config_problems_clear(&problems);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -109,6 +110,28 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	return 0;
 }
 
+static int on_leave(sd_event_source *source, void *userdata) {
+	struct manager *m = userdata;
+
+	return sd_event_exit(m->event, -EPIPE);
+}
+
+/* Nobody would clean up after us any more, should we be killed. */
+static int on_guard_gone(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+	struct manager *m = userdata;
+	int r;
+
+	log_error("the process that guards the daemon is gone: every handler is killed, and the daemon leaves");
+	sd_event_source_set_enabled(m->guard_source, SD_EVENT_OFF);
+	for (size_t i = 0; i < m->config->n_queues; i++)
+		queue_stop_handlers(m->queues[i], true);
+	/* After the signals, which are sent in the next turn of the loop. */
+	r = sd_event_add_defer(m->event, &m->leave_source, on_leave, m);
+	if (r >= 0)
+		r = sd_event_source_set_priority(m->leave_source, SD_EVENT_PRIORITY_IDLE);
+	return r < 0 ? sd_event_exit(m->event, -EPIPE) : 0;
+}
+
 static void on_queue_changed(struct queue *q, void *userdata) {
 	struct manager *m = userdata;
 
@@ -143,7 +166,7 @@ static int manager_start_queues(struct manager *m) {
 	return 0;
 }
 
-static int manager_setup(struct manager *m) {
+static int manager_setup(struct manager *m, int guard_fd) {
 	int r = sd_event_default(&m->event);
 
 	if (r >= 0)
@@ -156,6 +179,8 @@ static int manager_setup(struct manager *m) {
 		r = systemd_new(m->event, &systemd_callbacks, m, &m->systemd);
 	if (r >= 0)
 		r = executor_new(m->event, &m->executor);
+	if (r >= 0 && guard_fd >= 0)
+		r = sd_event_add_io(m->event, &m->guard_source, guard_fd, EPOLLIN, on_guard_gone, m);
 	if (r < 0) {
 		log_error("cannot set up the event loop: %s", strerror(-r));
 		return r;
@@ -189,21 +214,23 @@ static void manager_clear(struct manager *m) {
 	sd_event_source_disable_unref(m->extend_timer);
 	sd_event_source_disable_unref(m->close_timer);
 	sd_event_source_disable_unref(m->watch_timer);
+	sd_event_source_disable_unref(m->guard_source);
+	sd_event_source_disable_unref(m->leave_source);
 	systemd_free(m->systemd);
 	sd_event_unref(m->event);
 	config_unref(m->config);
 }
 
-int manager_run(struct config *config) {
+int manager_run(struct config *config, int guard_fd) {
 	struct manager m = {.config = config_ref(config), .drain_until_usec = USEC_INFINITY};
-	int r = manager_setup(&m);
+	int r = manager_setup(&m, guard_fd);
 
 	if (r >= 0) {
 		manager_check_ready(&m);
 		r = sd_event_loop(m.event);
-		if (r < 0)
+		if (r < 0 && !m.leave_source)
 			log_error("the event loop failed: %s", strerror(-r));
-		else
+		else if (r >= 0)
 			log_info("stopped");
 	}
 	manager_clear(&m);

@@ -55,6 +55,8 @@ struct manager {
 	sd_event_source *extend_timer; /* owned; while stopping */
 	sd_event_source *close_timer;  /* owned; nothing runs, but a broker has not confirmed everything */
 	sd_event_source *watch_timer;  /* owned; looks whether threads are stuck, where no watchdog does */
+	sd_event_source *guard_source; /* owned; the guard is gone */
+	sd_event_source *leave_source; /* owned; defers the end of the loop until that was seen to */
 	bool ready;
 	uint64_t watch_interval_usec;
 	bool publishers_stopped; /* told to: what is not confirmed soon will fail */

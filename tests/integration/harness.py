@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -99,6 +100,19 @@ def shell(program, *arguments, **keys):
     return {"command": ["/bin/sh", "-c", program.replace("%", "%%"), "handler", *map(str, arguments)], **keys}
 
 
+def reachable(path):
+    """Lets every user through the folders that pytest keeps to its own user, down to this one. Returns it."""
+    for folder in (path, *path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder.name and folder.parent != folder and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    return path
+
+
+def as_user(user, *options):
+    """The prefix of a daemon that is to run as this user, with none but its own group."""
+    return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups", *options]
+
+
 # ----------------------------------------------------------------------- systemd
 
 class Daemon:
@@ -106,7 +120,8 @@ class Daemon:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, folder, config, watchdog_usec=None, environment=None, arguments=()):
+    def __init__(self, folder, config, watchdog_usec=None, environment=None, arguments=(), service=True, user=None, capabilities=()):
+        """service: whether a service manager wants to be told of its state. user: whom it runs as, with these capabilities."""
         n = next(self._numbers)
         self.config_path = Path(folder) / f"daemon-{n}.conf"
         self.config_path.write_text(config, encoding="utf-8")
@@ -115,10 +130,19 @@ class Daemon:
         self._socket_folder = tempfile.mkdtemp(prefix="execd-")
         self.notify = Notifications(Path(self._socket_folder) / "notify")
         self.lines = []  # of stderr
-        self.arguments = [EXECUTABLE, "--config", str(self.config_path), *arguments]
+        self.service = service
+        prefix = []
+        if user:
+            reachable(Path(folder))
+            os.chmod(self._socket_folder, 0o755)
+            os.chmod(self.notify.path, 0o777)
+            os.chown(self.config_path, pwd.getpwnam(user).pw_uid, -1)
+            added = ",".join(f"+{c}" for c in capabilities)
+            prefix = as_user(user, *([f"--inh-caps={added}", f"--ambient-caps={added}"] if capabilities else []))
+        self.arguments = [*prefix, EXECUTABLE, "--config", str(self.config_path), *arguments]
         self.environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "NOTIFY_SOCKET": self.notify.path,
+            **({"NOTIFY_SOCKET": self.notify.path} if service else {}),
             **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
             **({"WATCHDOG_USEC": str(watchdog_usec)} if watchdog_usec else {}),
             **(environment or {}),
@@ -159,6 +183,8 @@ class Daemon:
 
     @property
     def ready(self):
+        if not self.service:
+            return bool(re.search(r" info: ready$", self.log, re.M))
         return "1" in self.notify.values("READY")
 
     def wait_ready(self, timeout=PATIENCE):
@@ -217,7 +243,7 @@ class Daemon:
         self.signal(signal.SIGTERM)
         status = self.wait(timeout)
         assert status == 0, f"exit status {status}; the log:\n{self.log[-6000:]}"
-        assert "1" in self.notify.values("STOPPING"), "STOPPING=1 was not sent"
+        assert not self.service or "1" in self.notify.values("STOPPING"), "STOPPING=1 was not sent"
 
     def memory(self, key):
         """VmRSS or VmHWM in bytes."""

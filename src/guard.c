@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/macro.h"
+#include "handler/tree.h"
+
+bool guard_is_needed(void) {
+	const char *socket = getenv("NOTIFY_SOCKET");
+
+	return !(socket && *socket) && getpid() != 1;
+}
+
+/* Sessions and groups tell nothing: ours are those of whoever has started us. */
+static void *no_owner(pid_t leader, void *userdata) {
+	(void)leader;
+	(void)userdata;
+	return NULL;
+}
+
+/* SIGKILL to everything that descends from us. How many of our own children that has reached: only those are worth waiting for. */
+static unsigned kill_descendants(const struct tree_source *proc) {
+	CLEANUP(tree_clear) struct tree tree = {0};
+	unsigned children = 0;
+	struct tree_process *self;
+
+	if (tree_read(proc, &tree) < 0)
+		return 0;
+	self = tree_find(&tree, getpid());
+	if (self)
+		self->owner = self;
+	tree_own(&tree, no_owner, NULL);
+	for (size_t i = 0; i < tree.n; i++) {
+		const struct tree_process *p = tree.processes + i;
+
+		if (p->owner && p != self && kill(p->pid, SIGKILL) == 0)
+			children += p->parent == getpid();
+	}
+	return children;
+}
+
+/* What our children had started becomes ours when they are gone, and is killed in its turn, until there is nobody that we can kill. */
+static void kill_what_is_left(void) {
+	struct tree_source proc = TREE_SOURCE_INIT;
+
+	tree_source_fill(&proc);
+	while (kill_descendants(&proc) > 0 && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	tree_source_close(&proc);
+}
+
+/* Ends as the daemon has ended. */
+_Noreturn static void end_like(int status) {
+	struct rlimit none = {0};
+	sigset_t its;
+
+	if (!WIFSIGNALED(status))
+		_exit(WEXITSTATUS(status));
+	/* The core, if there is one, is the daemon's. */
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)signal(WTERMSIG(status), SIG_DFL);
+	sigemptyset(&its);
+	sigaddset(&its, WTERMSIG(status));
+	(void)sigprocmask(SIG_UNBLOCK, &its, NULL);
+	(void)raise(WTERMSIG(status));
+	_exit(128 + WTERMSIG(status));
+}
+
+/* The guard's whole life. */
+_Noreturn static void watch(pid_t daemon, const sigset_t *signals) {
+	int status = 0;
+
+	for (;;) {
+		siginfo_t info;
+		int sig = sigwaitinfo(signals, &info);
+		pid_t pid;
+
+		if (sig > 0 && sig != SIGCHLD)
+			(void)kill(daemon, sig);
+		/* Others are orphans of handlers that the daemon has lost. */
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (pid == daemon) {
+				kill_what_is_left();
+				end_like(status);
+			}
+		}
+	}
+}
+
+/* The daemon's side. In a session of its own, so that what a terminal sends to its foreground arrives once, through the guard. */
+static void become_daemon(const sigset_t *before) {
+	(void)setsid();
+	(void)sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+int guard_start(int *ret_fd) {
+	static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD};
+	sigset_t signals, before;
+	int fds[2];
+	pid_t pid;
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	sigemptyset(&signals);
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+		sigaddset(&signals, passed_on[i]);
+	(void)sigprocmask(SIG_BLOCK, &signals, &before);
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		(void)sigprocmask(SIG_SETMASK, &before, NULL);
+		fd_close(fds[0]);
+		fd_close(fds[1]);
+		return r;
+	}
+	if (pid > 0) {
+		fd_close(fds[0]);
+		watch(pid, &signals);
+	}
+	fd_close(fds[1]);
+	become_daemon(&before);
+	*ret_fd = fds[0];
+	return 0;
+}
