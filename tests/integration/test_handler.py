@@ -242,7 +242,8 @@ def test_grandchild_that_holds_the_output_open(broker, rabbit, daemon, name, tmp
     queue = rabbit.declare(name())
     pid_file = tmp_path / "pid"
     d = daemon(configuration(broker={"url": broker.url}, queues=[{
-        "name": queue, "handler": shell('setsid sh -c \'echo $$ >"$1"; exec sleep 300\' x "$1" & sleep 0.2', pid_file)}]))
+        "name": queue, "handler": shell('setsid sh -c \'echo $$ >"$1"; exec sleep 300\' x "$1" & sleep 0.2', pid_file,
+                                        descendants="leave")}]))
     begun = time.monotonic()
     rabbit.publish(queue)
     settled = d.wait_settled(1)
@@ -250,4 +251,4 @@ def test_grandchild_that_holds_the_output_open(broker, rabbit, daemon, name, tmp
     assert settled[0]["decision"] == "ack"
     d.stop()
     pid = int(pid_file.read_text())
-    os.kill(pid, signal.SIGKILL)  # on a normal end of its handler it is left alone
+    os.kill(pid, signal.SIGKILL)  # it is left alone, and holds the output until now
