@@ -8,6 +8,7 @@
 #include "delivery/delivery.h"
 #include "delivery/pause.h"
 #include "delivery/queue.h"
+#include "delivery/rate.h"
 #include "delivery/record.h"
 #include "delivery/results.h"
 
@@ -43,6 +44,8 @@ struct queue {
 	struct queue_counters counters;
 
 	sd_event_source *held_timer;  /* owned; armed while something is held */
+	struct rate rate;	      /* of starts */
+	sd_event_source *rate_timer;  /* owned; armed once something has to wait for its turn by the rate */
 	sd_event_source *probe_timer; /* owned; armed while PAUSED */
 	struct pause pause;
 	enum pause_cause cause; /* of PAUSED and PROBING */

@@ -14,6 +14,8 @@
 #include "delivery/retry.h"
 
 #define HELD_ACCURACY_USEC (10 * USEC_PER_MSEC)
+/* Late by this much at most: a rate of 1000 a second has one start in a millisecond. */
+#define RATE_ACCURACY_USEC (USEC_PER_MSEC / 4)
 
 void queue_work_move(struct queue *q, struct delivery *d, enum delivery_state state) {
 	if (list_is_linked(&d->node))
@@ -260,14 +262,36 @@ static void start_failed(struct queue *q, const struct spawn_error *error) {
 		queue_work_return_waiting(q, what);
 }
 
-static bool may_start(const struct queue *q) {
+static int on_rate_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct queue *q = userdata;
+
+	queue_work_start(q);
+	queue_check_stopped(q);
+	queue_changed(q);
+	return 0;
+}
+
+/* Whether it is time for the next start. If not, the queue is offered to the dispatcher again when it is. */
+static bool is_due(struct queue *q) {
+	uint64_t next = rate_next_usec(&q->rate);
+
+	if (next <= clock_now_usec())
+		return true;
+	sd_event_source_set_time(q->rate_timer, next);
+	sd_event_source_set_enabled(q->rate_timer, SD_EVENT_ONESHOT);
+	return false;
+}
+
+static bool may_start(struct queue *q) {
 	if (q->n[DELIVERY_WAITING] == 0 || q->n[DELIVERY_RUNNING] >= q->config->concurrency)
 		return false;
 	/* Each probe has a new consumer, and so a new window of prefetch: copies that wait for a broker which blocks publishing
 	 * must not become more and more. */
 	if (q->n[DELIVERY_PUBLISHING] >= q->config->prefetch)
 		return false;
-	return q->state != QUEUE_PAUSED && (q->state != QUEUE_PROBING || q->n_probes == 0);
+	if (q->state == QUEUE_PAUSED || (q->state == QUEUE_PROBING && q->n_probes > 0))
+		return false;
+	return is_due(q);
 }
 
 /* dispatcher_entry.start */
@@ -287,6 +311,7 @@ static bool start_one(struct dispatcher_entry *entry) {
 			start_failed(q, &error);
 			continue;
 		}
+		rate_count(&q->rate, run_started_usec(d->run));
 		queue_work_move(q, d, DELIVERY_RUNNING);
 		report_omissions(q->config->name, d->message, run_omissions(d->run));
 		if (q->state == QUEUE_PROBING)
@@ -362,9 +387,13 @@ int queue_work_init(struct queue *q) {
 		list_init(&q->deliveries[i]);
 	dispatcher_entry_init(&q->entry, start_one);
 	r = sd_event_add_time(q->event, &q->held_timer, CLOCK_MONOTONIC, USEC_INFINITY, HELD_ACCURACY_USEC, on_held_timer, q);
-	if (r < 0)
-		return r;
-	return sd_event_source_set_enabled(q->held_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(q->held_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(q->event, &q->rate_timer, CLOCK_MONOTONIC, USEC_INFINITY, RATE_ACCURACY_USEC, on_rate_timer, q);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(q->rate_timer, SD_EVENT_OFF);
+	return r < 0 ? r : rate_init(&q->rate, &q->config->rate);
 }
 
 void queue_work_clear(struct queue *q) {
@@ -373,4 +402,6 @@ void queue_work_clear(struct queue *q) {
 		LIST_FOREACH(d, &q->deliveries[i], struct delivery, node)
 			delivery_free(d);
 	q->held_timer = sd_event_source_disable_unref(q->held_timer);
+	q->rate_timer = sd_event_source_disable_unref(q->rate_timer);
+	rate_clear(&q->rate);
 }
