@@ -81,9 +81,9 @@ static bool is_in_upper_half(int fd) {
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (rlim_t)fd >= limit.rlim_cur / 2;
 }
 
-/* A memory file, or none (*ret is -1) when descriptors are scarce: a large prefetch may not use up those that handlers and
- * connections need, and a message that could not be stored would come again, and again. */
-static int open_body(int *ret) {
+/* A large prefetch may not use up the descriptors that handlers and connections need, and a message that could not be stored would
+ * come again, and again. */
+int message_memory_file(int *ret) {
 	CLEANUP(fd_close) int fd = memory_file_new();
 
 	if (fd < 0 && fd != -EMFILE && fd != -ENFILE)
@@ -96,7 +96,7 @@ int message_reserve_body(struct message *m, uint64_t size) {
 	int r;
 
 	if (size > BODY_HEAP_MAX) {
-		r = open_body(&m->body_fd);
+		r = message_memory_file(&m->body_fd);
 		if (r < 0)
 			return r;
 	}
