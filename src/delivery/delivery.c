@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 
+#include "base/strbuf.h"
 #include "delivery/queue.h"
 
 static const char *const delivery_state_names[] = {
@@ -40,6 +42,7 @@ struct delivery *delivery_free(struct delivery *d) {
 		d->run = run_free(d->run);
 		message_free(d->message);
 		tail_clear(&d->tail);
+		free(d->note);
 		free(d->copy);
 		free(d);
 	}
@@ -52,11 +55,31 @@ void delivery_attach(struct delivery *heir, struct delivery *elder) {
 	heir->elder = elder;
 }
 
+void delivery_note(struct delivery *d, const char *format, ...) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	va_list args;
+
+	if (d->note) {
+		strbuf_append_str(&b, d->note);
+		strbuf_append_str(&b, "; ");
+	}
+	va_start(args, format);
+	strbuf_vprintf(&b, format, args);
+	va_end(args);
+	if (b.failed)
+		return;
+	free(d->note);
+	d->note = b.data;
+	b = STRBUF_INIT;
+}
+
 struct delivery *delivery_inherit(struct delivery *elder) {
 	struct delivery *heir = elder->heir;
 
 	part(elder);
 	heir->result = elder->result;
+	free(heir->note);
+	heir->note = TAKE(elder->note);
 	tail_clear(&heir->tail);
 	heir->tail = elder->tail;
 	elder->tail = (struct tail){0};

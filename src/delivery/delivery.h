@@ -38,7 +38,7 @@ struct delivery {
 	struct delivery *heir; /* borrowed; the ATTACHED delivery that gets the result of this one, which is lost; or NULL */
 	struct delivery *elder; /* borrowed; ATTACHED: the other way round */
 	struct run_result result; /* after RUNNING */
-	const char *note;	  /* static; for the log: why it is rejected, if the handler did not decide that; or NULL */
+	char *note; /* owned; for the log: why it is not what the way the handler ended would lead to; NULL: nothing, or no memory */
 	/* PUBLISHING: */
 	enum outcome outcome;	/* RETRY or REJECT */
 	uint64_t delay_usec;	/* RETRY: in the delay queue */
@@ -56,6 +56,9 @@ struct delivery *delivery_free(struct delivery *d);
 
 /* Makes `heir` wait for the result of `elder`. */
 void delivery_attach(struct delivery *heir, struct delivery *elder);
+
+/* Adds to d->note. */
+void delivery_note(struct delivery *d, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The end of an elder's handler: its heir gets the result and what the handler wrote. Returns the heir, now nobody's. */
 struct delivery *delivery_inherit(struct delivery *elder);

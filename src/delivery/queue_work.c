@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/units.h"
 #include "delivery/copy.h"
 #include "delivery/outcome.h"
 #include "delivery/report.h"
@@ -150,6 +151,7 @@ static void requeue(struct queue *q, struct delivery *d) {
 
 	in.result = &d->result;
 	in.delay_usec = queue_work_hold_usec(q, d);
+	in.reason = d->note;
 	in.tail = &d->tail;
 	report_message(&in);
 	queue_work_hold(q, d, in.delay_usec);
@@ -178,7 +180,7 @@ static void retry(struct queue *q, struct delivery *d) {
 		queue_copy_retry(q, d, delay);
 		return;
 	}
-	d->note = "retry.max_attempts is reached";
+	delivery_note(d, "retry.max_attempts is reached");
 	reject(q, d);
 }
 
@@ -220,7 +222,8 @@ static void refuse(struct queue *q, struct delivery *d, const char *reason) {
 static void on_run_line(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata) {
 	struct delivery *d = userdata;
 
-	report_output(d->queue->config->name, d->message, run_pid(r), stream, text, len, cut);
+	if (d->queue->config->handler.output == CONFIG_OUTPUT_LOG)
+		report_output(d->queue->config->name, d->message, run_pid(r), stream, text, len, cut);
 	if (stream == 2)
 		tail_add(&d->tail, text, len);
 }
@@ -231,11 +234,27 @@ void queue_work_start(struct queue *q) {
 	dispatcher_run(q->dispatcher);
 }
 
+/* What the way the handler ended does not tell. */
+static void note_output(struct delivery *d) {
+	const struct config_queue *config = d->queue->config;
+	CLEANUP(strbuf_free) struct strbuf max = STRBUF_INIT;
+
+	if (!outcome_is_spoiled(&config->outcomes, &d->result))
+		return;
+	if (d->result.output_error) {
+		delivery_note(d, "stdout could not be kept: %s", strerror(d->result.output_error));
+	} else {
+		units_format_size(config->handler.max_output, &max);
+		delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
+	}
+}
+
 static void on_run_ended(struct run *r, const struct run_result *result, void *userdata) {
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
 
 	d->result = *result; /* the run may own the original */
+	note_output(d);
 	if (d->result.incomplete)
 		report_incomplete(q->config->name, d->message, run_pid(r));
 	d->run = run_free(r);
