@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 libexecd_a_SOURCES += \
+	%D%/answer.c %D%/answer.h \
 	%D%/copy.c %D%/copy.h \
 	%D%/delivery.c %D%/delivery.h \
 	%D%/dispatcher.c %D%/dispatcher.h \
@@ -13,8 +14,9 @@ libexecd_a_SOURCES += \
 	%D%/retry.c %D%/retry.h \
 	%D%/tail.c %D%/tail.h
 
-check_PROGRAMS += tests/unit/test_copy tests/unit/test_dispatcher tests/unit/test_outcome tests/unit/test_pause \
+check_PROGRAMS += tests/unit/test_answer tests/unit/test_copy tests/unit/test_dispatcher tests/unit/test_outcome tests/unit/test_pause \
 	tests/unit/test_rate tests/unit/test_record tests/unit/test_results tests/unit/test_retry tests/unit/test_tail
+tests_unit_test_answer_SOURCES = tests/unit/test_answer.c
 tests_unit_test_copy_SOURCES = tests/unit/test_copy.c
 tests_unit_test_dispatcher_SOURCES = tests/unit/test_dispatcher.c
 tests_unit_test_outcome_SOURCES = tests/unit/test_outcome.c

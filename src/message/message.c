@@ -152,6 +152,26 @@ int message_finish_body(struct message *m) {
 	return 0;
 }
 
+int message_copy_body(struct message *m, const struct message *from) {
+	int r = 0;
+
+	if (from->body_fd >= 0) {
+		m->body_fd = fcntl(from->body_fd, F_DUPFD_CLOEXEC, 0);
+		if (m->body_fd < 0)
+			return -errno;
+		m->body_size = m->body_filled = from->body_size;
+		return 0;
+	}
+	if (from->body_size > 0) {
+		r = message_reserve_body(m, from->body_size);
+		if (r == 0)
+			r = message_append_body(m, from->body, from->body_size);
+		if (r == 0)
+			r = message_finish_body(m);
+	}
+	return r;
+}
+
 void message_drop_body(struct message *m, enum body_state state, int error) {
 	free(m->body);
 	m->body = NULL;
