@@ -35,6 +35,14 @@ static void part(struct delivery *d) {
 	d->heir = d->elder = NULL;
 }
 
+void delivery_clear_errands(struct delivery *d) {
+	for (unsigned i = 0; i < d->n_errands; i++) {
+		free(d->errands[i].target);
+		free(d->errands[i].reason);
+	}
+	d->n_errands = 0;
+}
+
 struct delivery *delivery_free(struct delivery *d) {
 	if (d) {
 		part(d);
@@ -43,7 +51,8 @@ struct delivery *delivery_free(struct delivery *d) {
 		message_free(d->message);
 		tail_clear(&d->tail);
 		free(d->note);
-		free(d->copy);
+		message_free(d->output);
+		delivery_clear_errands(d);
 		free(d);
 	}
 	return NULL;
@@ -78,6 +87,9 @@ struct delivery *delivery_inherit(struct delivery *elder) {
 
 	part(elder);
 	heir->result = elder->result;
+	heir->outcome = elder->outcome;
+	heir->answered = elder->answered;
+	heir->output = TAKE(elder->output);
 	free(heir->note);
 	heir->note = TAKE(elder->note);
 	tail_clear(&heir->tail);
@@ -93,8 +105,8 @@ static bool step_is_legal(enum delivery_state from, enum delivery_state to) {
 	case DELIVERY_RUNNING:
 	case DELIVERY_ATTACHED:
 		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
-	case DELIVERY_PUBLISHING:
-		return to == DELIVERY_HELD || to == DELIVERY_DONE;
+	case DELIVERY_PUBLISHING: /* PUBLISHING: after the reply, a copy */
+		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_HELD:
 		return to == DELIVERY_DONE;
 	case DELIVERY_DONE:

@@ -46,11 +46,23 @@ void queue_work_settle(struct queue *q, struct delivery *d, enum verdict verdict
 }
 
 struct record_input queue_work_describe(const struct queue *q, const struct delivery *d, const char *decision) {
-	return (struct record_input){.event = "settled",
-				     .queue = q->config->name,
-				     .message = d->message,
-				     .attempt = d->attempt,
-				     .decision = decision};
+	struct record_input in = {.event = "settled",
+				  .queue = q->config->name,
+				  .message = d->message,
+				  .attempt = d->attempt,
+				  .decision = decision};
+
+	for (unsigned i = 0; i < d->n_errands; i++) {
+		const struct errand *e = &d->errands[i];
+
+		if (e->kind == ERRAND_COPY)
+			in.copy = e->target;
+		else if (e->kind == ERRAND_FORWARD)
+			in.forward = e->target;
+		else
+			in.reply = e->target;
+	}
+	return in;
 }
 
 /* A message that was not tried goes back, with a line that says why. */
@@ -160,6 +172,8 @@ static void requeue(struct queue *q, struct delivery *d) {
 static void reject(struct queue *q, struct delivery *d) {
 	struct record_input in = queue_work_describe(q, d, "reject");
 
+	if (!d->answered && queue_reply_error(q, d))
+		return;
 	if (q->config->dead_letter.present) {
 		queue_copy_dead_letter(q, d);
 		return;
@@ -181,11 +195,14 @@ static void retry(struct queue *q, struct delivery *d) {
 		return;
 	}
 	delivery_note(d, "retry.max_attempts is reached");
+	d->outcome = OUTCOME_REJECT;
 	reject(q, d);
 }
 
 void queue_work_decide(struct queue *q, struct delivery *d) {
-	switch (outcome_decide(&q->config->outcomes, &d->result)) {
+	if (d->outcome == OUTCOME_ACK && !d->answered && queue_reply_publish(q, d))
+		return;
+	switch (d->outcome) {
 	case OUTCOME_ACK:
 		acknowledge(q, d);
 		break;
@@ -234,19 +251,30 @@ void queue_work_start(struct queue *q) {
 	dispatcher_run(q->dispatcher);
 }
 
-/* What the way the handler ended does not tell. */
-static void note_output(struct delivery *d) {
-	const struct config_queue *config = d->queue->config;
+/* Takes what the handler wrote if it is to be published, and decides what becomes of the message: also by that. */
+static void take_output(struct queue *q, struct delivery *d, struct run *r) {
 	CLEANUP(strbuf_free) struct strbuf max = STRBUF_INIT;
+	const struct config_outcomes *policy = &q->config->outcomes;
+	bool wanted = queue_reply_wanted(q, d);
 
-	if (!outcome_is_spoiled(&config->outcomes, &d->result))
+	/* What nobody gets matters to nobody. */
+	if (!wanted) {
+		d->result.output_too_large = false;
+		d->result.output_error = 0;
+	}
+	d->outcome = outcome_decide(policy, &d->result);
+	if (wanted && d->outcome == OUTCOME_ACK) {
+		d->result.output_error = -run_take_output(r, &d->output);
+		d->outcome = outcome_decide(policy, &d->result);
+	}
+	if (!outcome_is_spoiled(policy, &d->result))
 		return;
 	if (d->result.output_error) {
 		delivery_note(d, "stdout could not be kept: %s", strerror(d->result.output_error));
-	} else {
-		units_format_size(config->handler.max_output, &max);
-		delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
+		return;
 	}
+	units_format_size(q->config->handler.max_output, &max);
+	delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
 }
 
 static void on_run_ended(struct run *r, const struct run_result *result, void *userdata) {
@@ -254,14 +282,14 @@ static void on_run_ended(struct run *r, const struct run_result *result, void *u
 	struct queue *q = d->queue;
 
 	d->result = *result; /* the run may own the original */
-	note_output(d);
+	take_output(q, d, r);
 	if (d->result.incomplete)
 		report_incomplete(q->config->name, d->message, run_pid(r));
 	d->run = run_free(r);
 	dispatcher_release(q->dispatcher);
 	queue_handler_ended(q, d);
 	if (d->lost)
-		queue_lost_end(q, d, outcome_decide(&q->config->outcomes, &d->result) == OUTCOME_ACK);
+		queue_lost_decide(q, d);
 	else
 		queue_work_decide(q, d);
 	queue_work_start(q);
