@@ -198,6 +198,9 @@ int main(int argc, char **argv) {
 	ask = args.check || args.dump;
 	/* One who asks can interrupt as any program is interrupted; only the daemon has a loop that takes signals. */
 	r = ask ? 0 : prepare_signals();
+	/* Handlers may be given our output, but not what would have its number. */
+	if (r >= 0 && !ask)
+		r = fd_fill_standard();
 	if (r >= 0 && !ask && guard_is_needed())
 		r = guard_start(&guard_fd);
 	if (r >= 0 && !ask)

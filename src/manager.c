@@ -50,7 +50,7 @@ static int on_status(void *userdata, char **ret) {
 			troubles[in.n_troubles++] = (struct status_trouble){
 				m->config->queues[i].name, queue_state_to_string(view.state), view.reason};
 		if (view.copy_trouble)
-			troubles[in.n_troubles++] = (struct status_trouble){m->config->queues[i].name, "cannot publish copies",
+			troubles[in.n_troubles++] = (struct status_trouble){m->config->queues[i].name, "cannot publish",
 									    view.copy_trouble};
 	}
 	for (size_t i = 0; i < m->config->n_brokers; i++) {

@@ -96,6 +96,20 @@ static bool manager_awaits(const struct manager *m, size_t queue) {
 	return view.state != QUEUE_STOPPED && (view.publishing > 0 || m->uplinks[broker - m->config->brokers].consuming.state == BROKER_UP);
 }
 
+/* Whether a reply is about to be confirmed after which a copy has to be published. That a broker which takes nothing now will is not
+ * waited for. */
+static bool manager_may_publish_more(const struct manager *m) {
+	for (size_t i = 0; i < m->config->n_queues; i++) {
+		const struct uplink *l = &m->uplinks[m->config->queues[i].broker - m->config->brokers];
+		struct queue_view view;
+
+		queue_look(m->queues[i], &view);
+		if (view.answering > 0 && l->publishing.state == BROKER_UP && !l->blocked)
+			return true;
+	}
+	return false;
+}
+
 /* No handler runs that could ask for more: copies for which there is no connection fail now, the others get a last chance. */
 static void manager_stop_publishers(struct manager *m) {
 	if (m->publishers_stopped)
@@ -114,7 +128,8 @@ static void manager_stop_publishers(struct manager *m) {
 void manager_check_stopped(struct manager *m) {
 	bool stopped = true;
 
-	if (m->stopping_queues || m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0)
+	if (m->stopping_queues || m->state == MANAGER_RUNNING || m->state == MANAGER_CLOSING || manager_running(m) > 0 ||
+	    manager_may_publish_more(m))
 		return;
 	manager_stop_publishers(m);
 	for (size_t i = 0; i < m->config->n_queues; i++)

@@ -176,6 +176,8 @@ static void on_publisher_state(struct publisher *p, enum broker_state state, con
 	line_set_state(m, &l->publishing, broker_config(l->broker), " publishing connection", state, report);
 	if (state == BROKER_STOPPED)
 		manager_check_closed(m);
+	else
+		manager_check_stopped(m);
 	systemd_status_changed(m->systemd, false);
 }
 
@@ -183,7 +185,7 @@ static void uplink_log_blocked(const struct uplink *l, bool blocked, const char 
 	const char *name = broker_config(l->broker)->name;
 
 	if (blocked)
-		log_warning("broker=%s has blocked publishing: %s; copies of failed messages wait, consuming goes on", name,
+		log_warning("broker=%s has blocked publishing: %s; what is to be published waits, consuming goes on", name,
 			    reason ? reason : "no reason given");
 	else
 		log_info("broker=%s has unblocked publishing", name);
@@ -202,6 +204,7 @@ static void on_publisher_blocked(struct publisher *p, bool blocked, const char *
 
 	l->blocked = blocked;
 	uplink_log_blocked(l, blocked, reason);
+	manager_check_stopped(l->manager);
 	systemd_status_changed(l->manager->systemd, false);
 }
 

@@ -25,3 +25,14 @@ int fd_set_nonblock(int fd) {
 		return -errno;
 	return 0;
 }
+
+int fd_fill_standard(void) {
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* The lowest number that is free is this one. */
+		if (open("/dev/null", O_RDWR) < 0)
+			return -errno;
+	}
+	return 0;
+}

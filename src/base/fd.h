@@ -21,3 +21,7 @@ static inline void fd_close_cleanup(int *fd) {
 
 /* Sets O_NONBLOCK on fd's open file description. Returns 0 or -errno. */
 int fd_set_nonblock(int fd);
+
+/* Opens /dev/null in place of each of the descriptors 0 to 2 that this process was started without, so that nothing else gets
+ * their numbers. 0 or -errno. */
+int fd_fill_standard(void);

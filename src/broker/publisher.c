@@ -11,7 +11,7 @@
 #include "broker/publishing.h"
 
 /* Lanes for each queue of the configuration. */
-#define LANES_PER_QUEUE 2
+#define LANES_PER_QUEUE 4
 
 /* Owned by whoever called publisher_new. */
 struct publisher {
@@ -121,8 +121,8 @@ static const struct endpoint_callbacks endpoint_callbacks = {
 	.released = publisher_release,
 };
 
-/* The mailboxes' limit. Each message in hand, and of an ended epoch each once again, has one publication under way at
- * most; the rest are events. */
+/* The mailboxes' limit. Each message in hand, and of an ended epoch each once again, has two publications under way at
+ * most (a reply and what is forwarded); the rest are events. */
 static size_t mailbox_limit(const struct config *config, const struct config_broker *broker, uint32_t *ret_lanes) {
 	size_t limit = 64;
 	uint32_t lanes = 0;
@@ -131,7 +131,7 @@ static size_t mailbox_limit(const struct config *config, const struct config_bro
 		if (config->queues[i].broker != broker)
 			continue;
 		lanes += LANES_PER_QUEUE;
-		limit += 8 + 2 * (size_t)config->queues[i].prefetch;
+		limit += 8 + 4 * (size_t)config->queues[i].prefetch;
 	}
 	*ret_lanes = lanes;
 	return limit;

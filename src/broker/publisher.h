@@ -76,7 +76,7 @@ struct publisher *publisher_free(struct publisher *p);
 DEFINE_CLEANUP(struct publisher *, publisher_free);
 
 /* A lane is a channel of its own: what closes it (an exchange that does not exist, no permission) fails the publications of
- * that lane alone. Lanes are numbered from 0. At most two per queue of the configuration. -ENOBUFS: more than that; -ENOMEM. */
+ * that lane alone. Lanes are numbered from 0. At most four per queue of the configuration. -ENOBUFS: more than that; -ENOMEM. */
 int publisher_add_lane(struct publisher *p, uint32_t *ret);
 
 /* Begins to publish. While there is no connection it waits for one, for confirm_timeout (or longer by what is left of an

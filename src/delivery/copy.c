@@ -64,7 +64,7 @@ static int move_property(struct table *headers, const char *name, struct text *p
 	return r;
 }
 
-static int set_result(struct table *h, const struct copy_reason *why) {
+int copy_set_result(struct table *h, const struct copy_reason *why) {
 	char reason[192], number[16];
 	const char *name;
 	size_t len;
@@ -118,7 +118,7 @@ int copy_prepare(struct message *m, const struct copy_reason *why) {
 	if (r == 0)
 		r = set_origin(h, m, why);
 	if (r == 0)
-		r = set_result(h, why);
+		r = copy_set_result(h, why);
 	if (r == 0)
 		r = move_property(h, HEADER_EXPIRATION, &p->expiration);
 	if (r == 0)

@@ -42,6 +42,9 @@ struct copy_reason {
  * that leave no room in a frame go without the lines of stderr. */
 int copy_prepare(struct message *m, const struct copy_reason *why);
 
+/* Sets HEADER_REASON and HEADER_EXIT_STATUS or HEADER_SIGNAL. -ENOMEM. */
+int copy_set_result(struct table *headers, const struct copy_reason *why);
+
 /* A message that came back from a delay queue of ours gets its exchange and routing key back, from the headers of the copy. Any
  * other is left as it is. (Whoever may publish to the queue can write these headers, too.) Without memory it stays as it is. */
 void copy_restore(struct message *m, const char *queue);

@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 
+#include "base/strbuf.h"
 #include "delivery/queue.h"
 
 static const char *const delivery_state_names[] = {
@@ -33,6 +35,14 @@ static void part(struct delivery *d) {
 	d->heir = d->elder = NULL;
 }
 
+void delivery_clear_errands(struct delivery *d) {
+	for (unsigned i = 0; i < d->n_errands; i++) {
+		free(d->errands[i].target);
+		free(d->errands[i].reason);
+	}
+	d->n_errands = 0;
+}
+
 struct delivery *delivery_free(struct delivery *d) {
 	if (d) {
 		part(d);
@@ -40,7 +50,9 @@ struct delivery *delivery_free(struct delivery *d) {
 		d->run = run_free(d->run);
 		message_free(d->message);
 		tail_clear(&d->tail);
-		free(d->copy);
+		free(d->note);
+		message_free(d->output);
+		delivery_clear_errands(d);
 		free(d);
 	}
 	return NULL;
@@ -52,11 +64,34 @@ void delivery_attach(struct delivery *heir, struct delivery *elder) {
 	heir->elder = elder;
 }
 
+void delivery_note(struct delivery *d, const char *format, ...) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	va_list args;
+
+	if (d->note) {
+		strbuf_append_str(&b, d->note);
+		strbuf_append_str(&b, "; ");
+	}
+	va_start(args, format);
+	strbuf_vprintf(&b, format, args);
+	va_end(args);
+	if (b.failed)
+		return;
+	free(d->note);
+	d->note = b.data;
+	b = STRBUF_INIT;
+}
+
 struct delivery *delivery_inherit(struct delivery *elder) {
 	struct delivery *heir = elder->heir;
 
 	part(elder);
 	heir->result = elder->result;
+	heir->outcome = elder->outcome;
+	heir->answered = elder->answered;
+	heir->output = TAKE(elder->output);
+	free(heir->note);
+	heir->note = TAKE(elder->note);
 	tail_clear(&heir->tail);
 	heir->tail = elder->tail;
 	elder->tail = (struct tail){0};
@@ -70,8 +105,8 @@ static bool step_is_legal(enum delivery_state from, enum delivery_state to) {
 	case DELIVERY_RUNNING:
 	case DELIVERY_ATTACHED:
 		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
-	case DELIVERY_PUBLISHING:
-		return to == DELIVERY_HELD || to == DELIVERY_DONE;
+	case DELIVERY_PUBLISHING: /* PUBLISHING: after the reply, a copy */
+		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_HELD:
 		return to == DELIVERY_DONE;
 	case DELIVERY_DONE:

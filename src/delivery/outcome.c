@@ -13,10 +13,21 @@ static enum outcome decide_status(const struct config_outcomes *policy, int stat
 	return policy->otherwise;
 }
 
+bool outcome_is_spoiled(const struct config_outcomes *policy, const struct run_result *result) {
+	return result->end == RUN_EXITED && !result->signaled && (result->output_too_large || result->output_error) &&
+	       decide_status(policy, result->status) == OUTCOME_ACK;
+}
+
+static enum outcome decide_exit(const struct config_outcomes *policy, const struct run_result *result) {
+	if (!outcome_is_spoiled(policy, result))
+		return decide_status(policy, result->status);
+	return result->output_error ? OUTCOME_REQUEUE : policy->on_large_output;
+}
+
 enum outcome outcome_decide(const struct config_outcomes *policy, const struct run_result *result) {
 	switch (result->end) {
 	case RUN_EXITED:
-		return result->signaled ? policy->on_signal : decide_status(policy, result->status);
+		return result->signaled ? policy->on_signal : decide_exit(policy, result);
 	case RUN_SIGNALED:
 		return policy->on_signal;
 	case RUN_TIMEOUT:

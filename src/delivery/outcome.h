@@ -8,8 +8,13 @@
 
 /* What the configuration says of this end. An exit status that came after we had sent SIGTERM is that of the timeout or of the
  * stop, not of the handler's work, because many programs leave with 0 when they are told to stop, done or not; what was
- * stopped by us for another reason than its time limit (the daemon stops) is requeued, whatever is configured. */
+ * stopped by us for another reason than its time limit (the daemon stops) is requeued, whatever is configured. A handler that has
+ * succeeded, but has written more than can be published, or what could not be kept, has not done what it was run for: that is
+ * on_large_output, and a requeue. */
 enum outcome outcome_decide(const struct config_outcomes *policy, const struct run_result *result);
+
+/* Whether the handler would have succeeded, if it were not for what it wrote. */
+bool outcome_is_spoiled(const struct config_outcomes *policy, const struct run_result *result);
 
 /* Whether the handler has done its work, for the breaker: it succeeded, or its exit status is listed as one that rejects, which
  * says that it judged the message, and is sound itself. */

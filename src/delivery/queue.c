@@ -320,6 +320,8 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 		r = results_init(&q->results, &config->results);
 	if (r == 0)
 		r = queue_add_lanes(q);
+	if (r == 0)
+		r = queue_reply_init(q);
 	if (r < 0)
 		return r;
 	r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC, on_probe_timer, q);
@@ -337,6 +339,7 @@ struct queue *queue_free(struct queue *q) {
 	if (!q)
 		return NULL;
 	queue_work_clear(q);
+	queue_reply_clear(q);
 	q->program = program_free(q->program);
 	results_clear(&q->results);
 	sd_event_source_disable_unref(q->probe_timer);
@@ -375,6 +378,7 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .waiting = q->n[DELIVERY_WAITING] + q->n[DELIVERY_ATTACHED],
 				   .running = q->n[DELIVERY_RUNNING],
 				   .publishing = q->n[DELIVERY_PUBLISHING],
+				   .answering = q->n_answering,
 				   .held = q->n[DELIVERY_HELD],
 				   .counters = q->counters};
 }

@@ -30,7 +30,10 @@ struct queue_counters {
 	uint64_t requeued; /* after a failed handler, or a failed copy */
 	uint64_t retried;  /* copies in delay queues */
 	uint64_t rejected; /* copies in the dead letters, and those left to the broker's dead-letter policy */
-	uint64_t copies_failed; /* copies that were not confirmed, or returned */
+	uint64_t replied;  /* replies, those that say why a message is rejected among them, that were confirmed */
+	uint64_t replies_unroutable; /* that nobody was there to get */
+	uint64_t forwarded; /* what handlers wrote, confirmed */
+	uint64_t copies_failed; /* copies, replies and what was to be forwarded, if it was not confirmed, or returned */
 	uint64_t reused;   /* acknowledged without another run, because a run for an earlier delivery had succeeded; part of acked */
 	uint64_t returned; /* untried */
 	uint64_t lost;	   /* could not be settled: the channel was gone; the broker delivers them again */
@@ -73,10 +76,11 @@ struct queue_view {
 	const char *reason; /* why no messages come, NULL if they may; borrowed until the next event */
 	bool attempted;	    /* has consumed, or its first attempt has failed */
 	bool consumed;	    /* has consumed */
-	const char *copy_trouble; /* why the last copy failed, NULL if it did not; likewise borrowed */
+	const char *copy_trouble; /* why the last copy, reply or forwarded output failed, NULL if it did not; likewise borrowed */
 	unsigned waiting;   /* messages by what happens to them */
 	unsigned running;
 	unsigned publishing;
+	unsigned answering; /* of these, for which a copy may still have to be published */
 	unsigned held;
 	struct queue_counters counters;
 };

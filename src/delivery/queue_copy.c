@@ -1,111 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "delivery/queue_private.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "delivery/copy.h"
-#include "delivery/report.h"
 #include "delivery/retry.h"
-
-static void set_trouble(struct queue *q, const char *trouble) {
-	free(q->copy_trouble);
-	q->copy_trouble = trouble ? strdup(trouble) : NULL;
-}
-
-static const char *describe_failure(enum publish_result result) {
-	switch (result) {
-	case PUBLISH_RETURNED:
-		return "was returned";
-	case PUBLISH_REFUSED:
-		return "was refused";
-	case PUBLISH_UNCONFIRMED:
-		return "was not confirmed";
-	case PUBLISH_CONFIRMED:
-	case PUBLISH_FAILED:
-		break;
-	}
-	return "could not be published";
-}
-
-/* The original goes back: the copy is not at the broker, or nobody knows whether it is. */
-static void failed(struct queue *q, struct delivery *d, enum publish_result result, const char *why) {
-	struct record_input in = queue_work_describe(q, d, "requeue");
-	char reason[768], trouble[1024];
-
-	snprintf(reason, sizeof(reason), "the copy %s%s%s", describe_failure(result), why ? ": " : "", why ? why : "");
-	snprintf(trouble, sizeof(trouble), "%s: %s", d->copy ? d->copy : "a copy", reason);
-	set_trouble(q, trouble);
-	q->counters.copies_failed++;
-	if (q->copy_failures < UINT_MAX)
-		q->copy_failures++;
-	if (d->lost) {
-		queue_lost_end(q, d, false);
-		return;
-	}
-	in.result = &d->result;
-	in.delay_usec = queue_work_hold_usec(q, d);
-	in.copy = d->copy;
-	in.reason = reason;
-	in.tail = &d->tail;
-	report_message(&in);
-	queue_work_hold(q, d, in.delay_usec);
-}
-
-static void confirmed(struct queue *q, struct delivery *d) {
-	struct record_input in = queue_work_describe(q, d, outcome_to_string(d->outcome));
-
-	set_trouble(q, NULL);
-	q->copy_failures = 0;
-	if (d->outcome == OUTCOME_RETRY)
-		q->counters.retried++;
-	else
-		q->counters.rejected++;
-	if (d->lost) {
-		queue_lost_end(q, d, true);
-		return;
-	}
-	in.result = &d->result;
-	in.delay_usec = d->delay_usec;
-	in.copy = d->copy;
-	in.reason = d->note;
-	in.tail = &d->tail;
-	report_message(&in);
-	queue_work_settle(q, d, VERDICT_ACK);
-}
-
-static void on_done(struct publication *p, void *userdata) {
-	struct delivery *d = userdata;
-	struct queue *q = d->queue;
-
-	d->message = TAKE(p->message);
-	/* A thread that is stuck keeps it: nothing is left that could be settled. */
-	if (!d->message)
-		queue_lost_mark(q, d);
-	if (p->result == PUBLISH_CONFIRMED)
-		confirmed(q, d);
-	else
-		failed(q, d, p->result, p->reason);
-	publication_free(p);
-	queue_work_start(q);
-	queue_check_stopped(q);
-	queue_changed(q);
-}
-
-/* "QUEUE" for the default exchange, "EXCHANGE/ROUTING_KEY" for another. */
-static char *describe_target(const struct publication *p) {
-	char *text = NULL;
-
-	if (asprintf(&text, "%s%s%s", p->exchange, p->exchange[0] ? "/" : "", p->routing_key) < 0)
-		return NULL;
-	return text;
-}
 
 /* With this one, unless it does not count. An unknown number counts as none before. */
 static unsigned attempts_so_far(const struct delivery *d) {
@@ -114,18 +16,22 @@ static unsigned attempts_so_far(const struct delivery *d) {
 	return d->uncounted ? attempt - 1 : attempt;
 }
 
+struct copy_reason queue_copy_explain(const struct queue *q, const struct delivery *d) {
+	return (struct copy_reason){.queue = q->config->name,
+				    .attempts = attempts_so_far(d),
+				    .now_sec = (uint64_t)time(NULL),
+				    .result = &d->result,
+				    .note = d->note,
+				    .tail = &d->tail};
+}
+
 /* Turns the message into its copy. */
 static int prepare(struct queue *q, struct delivery *d) {
-	struct copy_reason why = {.queue = q->config->name,
-				  .attempts = attempts_so_far(d),
-				  .note = d->note,
-				  .now_sec = (uint64_t)time(NULL),
-				  .result = &d->result,
-				  .tail = &d->tail};
+	struct copy_reason why = queue_copy_explain(q, d);
 	char host[256];
 
 	if (gethostname(host, sizeof(host)) < 0)
-		snprintf(host, sizeof(host), "unknown");
+		(void)snprintf(host, sizeof(host), "unknown");
 	host[sizeof(host) - 1] = '\0';
 	why.host = host;
 	/* Before it changes, and before it is away: it may be lost meanwhile. */
@@ -135,27 +41,12 @@ static int prepare(struct queue *q, struct delivery *d) {
 }
 
 /* Publishes what is ready but for the message. Takes ownership of p, which may be NULL: no memory. */
-static void publish(struct queue *q, struct delivery *d, struct publication *p, enum outcome outcome) {
-	int r = -ENOMEM;
-
-	assert(q->publisher);
-	d->outcome = outcome;
-	queue_work_move(q, d, DELIVERY_PUBLISHING);
-	if (p && p->exchange && p->routing_key && (p->delay_usec == 0 || p->delay_target)) {
-		d->copy = describe_target(p);
-		r = prepare(q, d);
-	}
-	if (r == 0) {
+static void publish(struct queue *q, struct delivery *d, struct publication *p) {
+	queue_publish_begin(q, d);
+	if (p && prepare(q, d) == 0)
 		p->message = TAKE(d->message);
-		p->done = on_done;
-		p->userdata = d;
-		r = publisher_publish(q->publisher, p);
-		if (r == 0)
-			return;
-		d->message = TAKE(p->message);
-	}
-	publication_free(p);
-	failed(q, d, PUBLISH_FAILED, r == -ENOTCONN ? "the daemon stops" : strerror(-r));
+	queue_publish_add(q, d, ERRAND_COPY, p);
+	queue_publish_wait(q, d);
 }
 
 void queue_copy_retry(struct queue *q, struct delivery *d, uint64_t delay_usec) {
@@ -173,7 +64,7 @@ void queue_copy_retry(struct queue *q, struct delivery *d, uint64_t delay_usec) 
 		p->delay_type = policy->queue_type;
 		p->delay_target = strdup(q->config->name);
 	}
-	publish(q, d, p, OUTCOME_RETRY);
+	publish(q, d, p);
 }
 
 void queue_copy_dead_letter(struct queue *q, struct delivery *d) {
@@ -186,5 +77,5 @@ void queue_copy_dead_letter(struct queue *q, struct delivery *d) {
 		/* A routing key is a short string, but one from outside: a NUL ends it here. */
 		p->routing_key = strdup(to->routing_key ? to->routing_key : d->message->routing_key.data);
 	}
-	publish(q, d, p, OUTCOME_REJECT);
+	publish(q, d, p);
 }

@@ -33,7 +33,7 @@ void queue_lost_mark(struct queue *q, struct delivery *d) {
 	q->counters.lost++;
 }
 
-/* The deliveries of this epoch that go on: their handler runs, or their copy is under way. */
+/* The deliveries of this epoch that go on: their handler runs, or their errands are under way. */
 static unsigned mark_epoch(struct queue *q, enum delivery_state state, uint64_t epoch) {
 	unsigned n = 0;
 
@@ -54,7 +54,7 @@ void queue_lost_on_lost(uint64_t epoch, void *userdata) {
 	unsigned publishing = mark_epoch(q, DELIVERY_PUBLISHING, epoch);
 
 	if (waiting + held + running + publishing > 0)
-		log_warning("queue=%s channel lost with %u waiting, %u held and %u running message(s), %u with a copy under way: "
+		log_warning("queue=%s channel lost with %u waiting, %u held and %u running message(s), %u being published: "
 			    "if the queue is still there, the broker delivers them again; running handlers go on",
 			    q->config->name, waiting, held, running, publishing);
 	queue_work_arm_held(q);
@@ -105,7 +105,7 @@ void queue_lost_on_unsettled(struct message *m, void *userdata) {
 	queue_changed(q);
 }
 
-/* What becomes of a delivery whose elder was handled already, or whose elder's copy was confirmed. */
+/* What becomes of a delivery whose elder was handled already. */
 static void settle_handled(struct queue *q, struct delivery *d, const struct run_result *result, const char *reason) {
 	struct record_input in = queue_work_describe(q, d, "ack");
 
@@ -117,7 +117,7 @@ static void settle_handled(struct queue *q, struct delivery *d, const struct run
 	queue_work_settle(q, d, VERDICT_ACK);
 }
 
-/* The copy of the elder has failed. */
+/* What was published for the elder has failed. */
 static void requeue_heir(struct queue *q, struct delivery *heir) {
 	struct record_input in = queue_work_describe(q, heir, "requeue");
 
@@ -129,35 +129,45 @@ static void requeue_heir(struct queue *q, struct delivery *heir) {
 	queue_work_hold(q, heir, in.delay_usec);
 }
 
-static void pass_on(struct queue *q, struct delivery *d, bool handled) {
+static void pass_on(struct queue *q, struct delivery *d, enum lost_end end) {
 	bool published = d->state == DELIVERY_PUBLISHING;
 	struct delivery *heir = delivery_inherit(d);
 
 	queue_work_move(q, d, DELIVERY_DONE);
 	delivery_free(d);
-	if (handled)
+	switch (end) {
+	case LOST_HANDLED:
 		settle_handled(q, heir, &heir->result,
-			       published ? "its copy was confirmed for an earlier delivery, whose connection or channel was lost"
+			       published ? "what was published was confirmed for an earlier delivery, whose connection or channel was lost"
 					 : "handled for an earlier delivery, whose connection or channel was lost");
-	else if (published)
+		break;
+	case LOST_FAILED:
 		requeue_heir(q, heir);
-	else
+		break;
+	case LOST_OPEN:
 		queue_work_decide(q, heir);
+		break;
+	}
 }
 
-void queue_lost_end(struct queue *q, struct delivery *d, bool handled) {
+/* Where its copy goes. */
+static const char *target_of(const struct delivery *d) {
+	return d->n_errands > 0 && d->errands[0].target ? d->errands[0].target : "?";
+}
+
+void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 	struct record_input in = queue_work_describe(q, d, "none");
 	struct fingerprint f;
 
 	q->n_lost--;
 	if (d->heir) {
-		pass_on(q, d, handled);
+		pass_on(q, d, end);
 		return;
 	}
 	in.event = "unsettled";
 	in.result = &d->result;
 	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again if the queue is still there";
-	if (handled && identify(q, d, &f)) {
+	if (end == LOST_HANDLED && identify(q, d, &f)) {
 		results_add(&q->results, &f, clock_now_usec());
 		in.reason = "the connection or channel was lost meanwhile; if the broker delivers the message again it is acknowledged "
 			    "without another run";
@@ -167,9 +177,23 @@ void queue_lost_end(struct queue *q, struct delivery *d, bool handled) {
 	else
 		log_warning("queue=%s the thread of the publishing connection is stuck, and keeps a message whose copy goes to %s; "
 			    "the broker delivers the message again",
-			    q->config->name, d->copy ? d->copy : "?");
+			    q->config->name, target_of(d));
 	queue_work_move(q, d, DELIVERY_DONE);
 	delivery_free(d);
+}
+
+void queue_lost_decide(struct queue *q, struct delivery *d) {
+	struct fingerprint f;
+
+	if (d->outcome == OUTCOME_ACK && !queue_reply_wanted(q, d)) {
+		queue_lost_end(q, d, LOST_HANDLED);
+		return;
+	}
+	/* A message that cannot be recognized is run again anyway: what is published now would come twice. An heir publishes by
+	 * itself. */
+	if (d->outcome == OUTCOME_ACK && !d->heir && identify(q, d, &f) && queue_reply_publish(q, d))
+		return;
+	queue_lost_end(q, d, LOST_OPEN);
 }
 
 /* The lost delivery among those in this state that is of the same message. */

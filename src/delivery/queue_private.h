@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, paused,
- * stopping), queue_work.c what happens to those that came (waiting, running, held, settled), queue_copy.c publishes their
- * copies, queue_lost.c sees to those whose channel is gone. */
+ * stopping), queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c has something published
+ * on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output) make; queue_lost.c sees to
+ * those whose channel is gone. */
 #pragma once
 
 #include "broker/publisher.h"
+#include "delivery/copy.h"
 #include "delivery/delivery.h"
 #include "delivery/pause.h"
 #include "delivery/queue.h"
+#include "delivery/rate.h"
 #include "delivery/record.h"
 #include "delivery/results.h"
+#include "message/template.h"
 
 /* Why a queue is paused, or probes. */
 enum pause_cause {
@@ -43,6 +47,8 @@ struct queue {
 	struct queue_counters counters;
 
 	sd_event_source *held_timer;  /* owned; armed while something is held */
+	struct rate rate;	      /* of starts */
+	sd_event_source *rate_timer;  /* owned; armed once something has to wait for its turn by the rate */
 	sd_event_source *probe_timer; /* owned; armed while PAUSED */
 	struct pause pause;
 	enum pause_cause cause; /* of PAUSED and PROBING */
@@ -51,8 +57,13 @@ struct queue {
 
 	uint32_t retry_lane; /* of the publisher, if there is one */
 	uint32_t dead_letter_lane;
-	char *copy_trouble; /* owned; why the last copy failed; NULL: it did not */
-	unsigned copy_failures; /* in a row */
+	uint32_t reply_lane;   /* if reply is configured */
+	uint32_t forward_lane; /* if forward is configured */
+	struct template forward_exchange;
+	struct template forward_routing_key;
+	char *copy_trouble; /* owned; why the last copy, reply or forwarded output failed; NULL: it did not */
+	unsigned copy_failures; /* of these, in a row */
+	unsigned n_answering;	/* PUBLISHING deliveries whose errands are not their copies: those may follow */
 	struct results results;
 	unsigned n_lost; /* deliveries that are RUNNING or PUBLISHING and lost */
 };
@@ -107,7 +118,7 @@ uint64_t queue_work_hold_usec(const struct queue *q, const struct delivery *d);
 /* Holds the delivery for so long, then requeues it. */
 void queue_work_hold(struct queue *q, struct delivery *d, uint64_t delay_usec);
 
-/* Carries out what d->result leads to. */
+/* Carries out d->outcome, after what has to be published before it. */
 void queue_work_decide(struct queue *q, struct delivery *d);
 
 /* Starts what waits, as far as there are slots. */
@@ -123,6 +134,18 @@ void queue_work_arm_held(struct queue *q);
 /* consumer_callbacks.message */
 void queue_work_on_message(struct message *m, void *userdata);
 
+/* --- queue_publish.c --------------------------------------------------------------------------------------------- */
+
+/* The delivery is PUBLISHING from now on, with no errand yet; those of an earlier step are forgotten. */
+void queue_publish_begin(struct queue *q, struct delivery *d);
+
+/* Publishes p, which is ready but for the callback, as an errand of the delivery. Takes ownership. NULL, or without the message or a
+ * name: there was no memory for it. The message of an ERRAND_COPY is the delivery's own. */
+void queue_publish_add(struct queue *q, struct delivery *d, enum errand_kind kind, struct publication *p);
+
+/* After the last one: once all are done it is decided what follows. Maybe at once, and then d may be gone. */
+void queue_publish_wait(struct queue *q, struct delivery *d);
+
 /* --- queue_copy.c ------------------------------------------------------------------------------------------------ */
 
 /* Publishes a copy of the message to the delay queue of this delay, and acknowledges the message when that is confirmed. */
@@ -130,14 +153,42 @@ void queue_copy_retry(struct queue *q, struct delivery *d, uint64_t delay_usec);
 /* Likewise, to the dead letters. */
 void queue_copy_dead_letter(struct queue *q, struct delivery *d);
 
+/* Why a message fails; without the host. */
+struct copy_reason queue_copy_explain(const struct queue *q, const struct delivery *d);
+
+/* --- queue_reply.c ----------------------------------------------------------------------------------------------- */
+
+/* Prepares the templates and the lanes. -ENOMEM, -ENOBUFS; -EINVAL: not what the configuration's check lets through. */
+int queue_reply_init(struct queue *q);
+void queue_reply_clear(struct queue *q);
+
+/* Whether what the handler wrote is to be published for this message. */
+bool queue_reply_wanted(const struct queue *q, const struct delivery *d);
+
+/* Publishes it, as reply, to an exchange, or both; queue_work_decide follows. False: nothing is under way, because there is nothing
+ * to publish, or because it cannot be published, and then d->outcome says what comes of that. */
+bool queue_reply_publish(struct queue *q, struct delivery *d);
+
+/* Tells the requester that the message is rejected; queue_work_decide follows. False: nobody wants to know. */
+bool queue_reply_error(struct queue *q, struct delivery *d);
+
 /* --- queue_lost.c ------------------------------------------------------------------------------------------------ */
 
 /* The delivery, RUNNING or PUBLISHING, can be settled no more. Harmless if that is known. */
 void queue_lost_mark(struct queue *q, struct delivery *d);
 
-/* The handler of a message that can be settled no more has ended, or its copy was confirmed: passes the result on to its heir, or
- * keeps it, or only tells it. `handled`: nothing is left to be done for the message. Frees d. */
-void queue_lost_end(struct queue *q, struct delivery *d, bool handled);
+/* How a delivery ends that can be settled no more. */
+enum lost_end {
+	LOST_HANDLED, /* nothing is left to be done for the message */
+	LOST_FAILED,  /* what was published for it has failed (copy_trouble): it is to be tried again */
+	LOST_OPEN,    /* d->outcome is still to be carried out */
+};
+
+/* Passes on to its heir how it ended, or keeps it, or only tells it. Frees d. */
+void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end);
+
+/* Its handler has ended (d->outcome): ends it, after what is to be published for it. */
+void queue_lost_decide(struct queue *q, struct delivery *d);
 
 /* The same message as one whose result is kept or still to come: settles it, or attaches it. False: it is not. */
 bool queue_lost_claim(struct queue *q, struct delivery *d);

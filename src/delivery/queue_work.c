@@ -8,12 +8,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/units.h"
 #include "delivery/copy.h"
 #include "delivery/outcome.h"
 #include "delivery/report.h"
 #include "delivery/retry.h"
 
 #define HELD_ACCURACY_USEC (10 * USEC_PER_MSEC)
+/* Late by this much at most: a rate of 1000 a second has one start in a millisecond. */
+#define RATE_ACCURACY_USEC (USEC_PER_MSEC / 4)
 
 void queue_work_move(struct queue *q, struct delivery *d, enum delivery_state state) {
 	if (list_is_linked(&d->node))
@@ -43,11 +46,23 @@ void queue_work_settle(struct queue *q, struct delivery *d, enum verdict verdict
 }
 
 struct record_input queue_work_describe(const struct queue *q, const struct delivery *d, const char *decision) {
-	return (struct record_input){.event = "settled",
-				     .queue = q->config->name,
-				     .message = d->message,
-				     .attempt = d->attempt,
-				     .decision = decision};
+	struct record_input in = {.event = "settled",
+				  .queue = q->config->name,
+				  .message = d->message,
+				  .attempt = d->attempt,
+				  .decision = decision};
+
+	for (unsigned i = 0; i < d->n_errands; i++) {
+		const struct errand *e = &d->errands[i];
+
+		if (e->kind == ERRAND_COPY)
+			in.copy = e->target;
+		else if (e->kind == ERRAND_FORWARD)
+			in.forward = e->target;
+		else
+			in.reply = e->target;
+	}
+	return in;
 }
 
 /* A message that was not tried goes back, with a line that says why. */
@@ -148,6 +163,7 @@ static void requeue(struct queue *q, struct delivery *d) {
 
 	in.result = &d->result;
 	in.delay_usec = queue_work_hold_usec(q, d);
+	in.reason = d->note;
 	in.tail = &d->tail;
 	report_message(&in);
 	queue_work_hold(q, d, in.delay_usec);
@@ -156,6 +172,8 @@ static void requeue(struct queue *q, struct delivery *d) {
 static void reject(struct queue *q, struct delivery *d) {
 	struct record_input in = queue_work_describe(q, d, "reject");
 
+	if (!d->answered && queue_reply_error(q, d))
+		return;
 	if (q->config->dead_letter.present) {
 		queue_copy_dead_letter(q, d);
 		return;
@@ -176,12 +194,15 @@ static void retry(struct queue *q, struct delivery *d) {
 		queue_copy_retry(q, d, delay);
 		return;
 	}
-	d->note = "retry.max_attempts is reached";
+	delivery_note(d, "retry.max_attempts is reached");
+	d->outcome = OUTCOME_REJECT;
 	reject(q, d);
 }
 
 void queue_work_decide(struct queue *q, struct delivery *d) {
-	switch (outcome_decide(&q->config->outcomes, &d->result)) {
+	if (d->outcome == OUTCOME_ACK && !d->answered && queue_reply_publish(q, d))
+		return;
+	switch (d->outcome) {
 	case OUTCOME_ACK:
 		acknowledge(q, d);
 		break;
@@ -218,7 +239,8 @@ static void refuse(struct queue *q, struct delivery *d, const char *reason) {
 static void on_run_line(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata) {
 	struct delivery *d = userdata;
 
-	report_output(d->queue->config->name, d->message, run_pid(r), stream, text, len, cut);
+	if (d->queue->config->handler.output == CONFIG_OUTPUT_LOG)
+		report_output(d->queue->config->name, d->message, run_pid(r), stream, text, len, cut);
 	if (stream == 2)
 		tail_add(&d->tail, text, len);
 }
@@ -229,18 +251,45 @@ void queue_work_start(struct queue *q) {
 	dispatcher_run(q->dispatcher);
 }
 
+/* Takes what the handler wrote if it is to be published, and decides what becomes of the message: also by that. */
+static void take_output(struct queue *q, struct delivery *d, struct run *r) {
+	CLEANUP(strbuf_free) struct strbuf max = STRBUF_INIT;
+	const struct config_outcomes *policy = &q->config->outcomes;
+	bool wanted = queue_reply_wanted(q, d);
+
+	/* What nobody gets matters to nobody. */
+	if (!wanted) {
+		d->result.output_too_large = false;
+		d->result.output_error = 0;
+	}
+	d->outcome = outcome_decide(policy, &d->result);
+	if (wanted && d->outcome == OUTCOME_ACK) {
+		d->result.output_error = -run_take_output(r, &d->output);
+		d->outcome = outcome_decide(policy, &d->result);
+	}
+	if (!outcome_is_spoiled(policy, &d->result))
+		return;
+	if (d->result.output_error) {
+		delivery_note(d, "stdout could not be kept: %s", strerror(d->result.output_error));
+		return;
+	}
+	units_format_size(q->config->handler.max_output, &max);
+	delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
+}
+
 static void on_run_ended(struct run *r, const struct run_result *result, void *userdata) {
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
 
 	d->result = *result; /* the run may own the original */
+	take_output(q, d, r);
 	if (d->result.incomplete)
 		report_incomplete(q->config->name, d->message, run_pid(r));
 	d->run = run_free(r);
 	dispatcher_release(q->dispatcher);
 	queue_handler_ended(q, d);
 	if (d->lost)
-		queue_lost_end(q, d, outcome_decide(&q->config->outcomes, &d->result) == OUTCOME_ACK);
+		queue_lost_decide(q, d);
 	else
 		queue_work_decide(q, d);
 	queue_work_start(q);
@@ -260,14 +309,36 @@ static void start_failed(struct queue *q, const struct spawn_error *error) {
 		queue_work_return_waiting(q, what);
 }
 
-static bool may_start(const struct queue *q) {
+static int on_rate_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct queue *q = userdata;
+
+	queue_work_start(q);
+	queue_check_stopped(q);
+	queue_changed(q);
+	return 0;
+}
+
+/* Whether it is time for the next start. If not, the queue is offered to the dispatcher again when it is. */
+static bool is_due(struct queue *q) {
+	uint64_t next = rate_next_usec(&q->rate);
+
+	if (next <= clock_now_usec())
+		return true;
+	sd_event_source_set_time(q->rate_timer, next);
+	sd_event_source_set_enabled(q->rate_timer, SD_EVENT_ONESHOT);
+	return false;
+}
+
+static bool may_start(struct queue *q) {
 	if (q->n[DELIVERY_WAITING] == 0 || q->n[DELIVERY_RUNNING] >= q->config->concurrency)
 		return false;
 	/* Each probe has a new consumer, and so a new window of prefetch: copies that wait for a broker which blocks publishing
 	 * must not become more and more. */
 	if (q->n[DELIVERY_PUBLISHING] >= q->config->prefetch)
 		return false;
-	return q->state != QUEUE_PAUSED && (q->state != QUEUE_PROBING || q->n_probes == 0);
+	if (q->state == QUEUE_PAUSED || (q->state == QUEUE_PROBING && q->n_probes > 0))
+		return false;
+	return is_due(q);
 }
 
 /* dispatcher_entry.start */
@@ -287,6 +358,7 @@ static bool start_one(struct dispatcher_entry *entry) {
 			start_failed(q, &error);
 			continue;
 		}
+		rate_count(&q->rate, run_started_usec(d->run));
 		queue_work_move(q, d, DELIVERY_RUNNING);
 		report_omissions(q->config->name, d->message, run_omissions(d->run));
 		if (q->state == QUEUE_PROBING)
@@ -362,9 +434,13 @@ int queue_work_init(struct queue *q) {
 		list_init(&q->deliveries[i]);
 	dispatcher_entry_init(&q->entry, start_one);
 	r = sd_event_add_time(q->event, &q->held_timer, CLOCK_MONOTONIC, USEC_INFINITY, HELD_ACCURACY_USEC, on_held_timer, q);
-	if (r < 0)
-		return r;
-	return sd_event_source_set_enabled(q->held_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(q->held_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(q->event, &q->rate_timer, CLOCK_MONOTONIC, USEC_INFINITY, RATE_ACCURACY_USEC, on_rate_timer, q);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(q->rate_timer, SD_EVENT_OFF);
+	return r < 0 ? r : rate_init(&q->rate, &q->config->rate);
 }
 
 void queue_work_clear(struct queue *q) {
@@ -373,4 +449,6 @@ void queue_work_clear(struct queue *q) {
 		LIST_FOREACH(d, &q->deliveries[i], struct delivery, node)
 			delivery_free(d);
 	q->held_timer = sd_event_source_disable_unref(q->held_timer);
+	q->rate_timer = sd_event_source_disable_unref(q->rate_timer);
+	rate_clear(&q->rate);
 }

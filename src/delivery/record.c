@@ -68,6 +68,14 @@ static void format_result(const struct run_result *result, struct record *r) {
 	add_number(r, "HANDLER_DURATION_USEC", result->duration_usec);
 }
 
+static void format_target(const char *target, const char *key, const char *field, struct record *r) {
+	if (!target)
+		return;
+	strbuf_printf(&r->text, " %s=", key);
+	strbuf_append_value(&r->text, target, strlen(target));
+	add_string(r, field, target);
+}
+
 /* The last line that the handler wrote to stderr. */
 static void format_stderr(const struct tail *tail, struct record *r) {
 	size_t len;
@@ -107,11 +115,9 @@ int record_format(const struct record_input *in, struct record *ret) {
 	add_string(ret, "AMQP_OUTCOME", in->decision);
 	if (in->delay_usec > 0)
 		append_seconds(b, "delay", in->delay_usec);
-	if (in->copy) {
-		strbuf_append_str(b, " copy=");
-		strbuf_append_value(b, in->copy, strlen(in->copy));
-		add_string(ret, "AMQP_COPY", in->copy);
-	}
+	format_target(in->copy, "copy", "AMQP_COPY", ret);
+	format_target(in->reply, "reply", "AMQP_REPLY", ret);
+	format_target(in->forward, "forward", "AMQP_FORWARD", ret);
 	if (in->reason) {
 		strbuf_append_str(b, " reason=");
 		strbuf_append_value(b, in->reason, strlen(in->reason));

@@ -21,13 +21,15 @@ struct record_input {
 	uint64_t delay_usec;		 /* before the decision takes effect; 0: at once */
 	const char *reason;		 /* why, where the result alone does not say it; NULL */
 	const char *copy;		 /* where a copy of it went, or was to go; NULL: none */
+	const char *reply;		 /* likewise its reply */
+	const char *forward;		 /* likewise what its handler wrote */
 	const struct tail *tail;	 /* what the handler wrote to stderr; NULL: of no interest */
 };
 
 /* How much of the last line of stderr is in the line. */
 #define RECORD_STDERR_MAX 256
 
-#define RECORD_FIELDS_MAX 13
+#define RECORD_FIELDS_MAX 15
 
 /* The result: a line and its fields, good until record_clear. */
 struct record {
@@ -39,7 +41,7 @@ struct record {
 };
 
 /* Makes `settled queue=mail tag=7 message_id=a1 attempt=1 exit=0 duration=0.012s decision=ack` and fields AMQP_QUEUE=,
- * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, AMQP_COPY=, HANDLER_EXIT_STATUS= or HANDLER_SIGNAL=,
+ * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, AMQP_COPY=, AMQP_REPLY=, AMQP_FORWARD=, HANDLER_EXIT_STATUS= or HANDLER_SIGNAL=,
  * HANDLER_DURATION_USEC=, HANDLER_STDERR=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
  * borrow from the input. -ENOMEM. */
 int record_format(const struct record_input *in, struct record *ret);

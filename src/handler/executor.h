@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "handler/arguments.h"
+#include "handler/capture.h"
 #include "handler/environment.h"
 #include "handler/output.h"
 #include "handler/run.h"
@@ -64,6 +65,8 @@ struct run {
 	char *omissions; /* owned; NULL if none */
 	struct run_stream streams[2];
 	struct output output;
+	bool captures;		/* stdout goes to capture, not to output */
+	struct capture capture;
 };
 
 #define EXECUTOR_BUCKETS 256

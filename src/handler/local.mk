@@ -2,6 +2,7 @@
 libexecd_a_SOURCES += \
 	%D%/arguments.c %D%/arguments.h \
 	%D%/body.c %D%/body.h \
+	%D%/capture.c %D%/capture.h \
 	%D%/environment.c %D%/environment.h \
 	%D%/executor.c %D%/executor.h \
 	%D%/identity.c %D%/identity.h \
@@ -17,11 +18,13 @@ libexecd_a_SOURCES += \
 	%D%/strays.c %D%/strays.h \
 	%D%/tree.c %D%/tree.h
 
-check_PROGRAMS += tests/unit/test_arguments tests/unit/test_environment tests/unit/test_input tests/unit/test_output tests/unit/test_run \
-	tests/unit/test_spawn
+check_PROGRAMS += tests/unit/test_arguments tests/unit/test_capture tests/unit/test_environment tests/unit/test_input tests/unit/test_output \
+	tests/unit/test_run tests/unit/test_run_output tests/unit/test_spawn
 tests_unit_test_arguments_SOURCES = tests/unit/test_arguments.c tests/unit/check_main.h
+tests_unit_test_capture_SOURCES = tests/unit/test_capture.c tests/unit/check_main.h
 tests_unit_test_input_SOURCES = tests/unit/test_input.c tests/unit/check_main.h
 tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
 tests_unit_test_output_SOURCES = tests/unit/test_output.c
 tests_unit_test_run_SOURCES = tests/unit/test_run.c
+tests_unit_test_run_output_SOURCES = tests/unit/test_run_output.c tests/unit/check_main.h
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c

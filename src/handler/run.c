@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,10 +13,6 @@
 #include "base/fd.h"
 #include "handler/executor.h"
 #include "handler/input.h"
-
-/* After the handler's end each stream is read this often at most: more than the largest pipe (1 MiB) can hold, but not
- * for ever when a grandchild goes on writing. */
-#define LAST_READS_MAX 32
 
 /* The descriptors of a handler before it has them. */
 struct child_ends {
@@ -90,28 +87,71 @@ static void stream_end(struct run_stream *s) {
 	stream_close(s);
 }
 
+static bool is_captured(const struct run_stream *s) {
+	return s->run->captures && stream_number(s) == STDOUT_FILENO;
+}
+
+static void feed(struct run_stream *s, const char *data, size_t len) {
+	if (is_captured(s))
+		capture_feed(&s->run->capture, data, len);
+	else
+		output_feed(&s->run->output, stream_number(s), data, len, pass_line, s->run);
+}
+
+/* What the handler wrote before it ended is all in the pipe. What others go on writing comes behind that, and is not waited for. */
+static void read_what_is_there(struct run_stream *s) {
+	char *buffer = s->run->executor->buffer;
+	int left = 0;
+
+	(void)ioctl(s->fd, FIONREAD, &left);
+	while (left > 0) {
+		ssize_t n = read(s->fd, buffer, left < EXECUTOR_BUFFER_SIZE ? (size_t)left : EXECUTOR_BUFFER_SIZE);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		feed(s, buffer, (size_t)n);
+		left -= (int)n;
+	}
+}
+
 void run_read(struct run_stream *s, uint32_t events, bool last) {
-	struct run *r = s->run;
-	char *buffer = r->executor->buffer;
-	int reads = last ? LAST_READS_MAX : 1;
+	char *buffer = s->run->executor->buffer;
 	ssize_t n = 0;
 
+	if (last) {
+		read_what_is_there(s);
+		stream_end(s);
+		return;
+	}
 	/* A hang-up alone says that there is nothing to read, and never will be. */
 	if (events & EPOLLIN) {
-		do {
-			n = read(s->fd, buffer, EXECUTOR_BUFFER_SIZE);
-			if (n > 0)
-				output_feed(&r->output, stream_number(s), buffer, (size_t)n, pass_line, r);
-		} while (--reads > 0 && n > 0 && !r->output.streams[stream_number(s) - 1].finished);
+		n = read(s->fd, buffer, EXECUTOR_BUFFER_SIZE);
+		if (n > 0)
+			feed(s, buffer, (size_t)n);
 	}
-	if (last || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		stream_end(s);
 }
 
 /* Start. */
 
+/* What does not come to us: the daemon's own stdout or stderr, or nothing. */
+static int open_elsewhere(int i, enum config_output output, int *ret_child_fd) {
+	int fd = output == CONFIG_OUTPUT_INHERIT ? fcntl(i + 1, F_DUPFD_CLOEXEC, 4) : open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	fd = input_above_stdio(fd);
+	if (fd < 0)
+		return fd;
+	*ret_child_fd = fd;
+	return 0;
+}
+
 /* A pipe that the handler writes to; our end does not block. */
-static int open_output(struct run *r, int i, int *ret_child_fd) {
+static int open_pipe(struct run *r, int i, int *ret_child_fd) {
 	struct run_stream *s = r->streams + i;
 	int fds[2], child_fd, error;
 
@@ -132,6 +172,15 @@ static int open_output(struct run *r, int i, int *ret_child_fd) {
 	return 0;
 }
 
+static int open_output(struct run *r, int i, enum config_output output, int *ret_child_fd) {
+	bool wanted = output == CONFIG_OUTPUT_LOG || is_captured(r->streams + i);
+
+	/* The last lines of stderr tell why a message has failed. */
+	if (wanted || (output == CONFIG_OUTPUT_DISCARD && i + 1 == STDERR_FILENO))
+		return open_pipe(r, i, ret_child_fd);
+	return open_elsewhere(i, output, ret_child_fd);
+}
+
 static int open_descriptors(struct run *r, const struct program *p, const struct message *m, unsigned attempt,
 			    struct child_ends *ends, struct spawn_error *error) {
 	enum config_metadata metadata = p->queue->handler.metadata;
@@ -142,7 +191,7 @@ static int open_descriptors(struct run *r, const struct program *p, const struct
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_INPUT, -result, NULL);
 	for (int i = 0; i < 2; i++) {
-		result = open_output(r, i, &ends->fds[i + 1]);
+		result = open_output(r, i, p->queue->handler.output, &ends->fds[i + 1]);
 		if (result < 0)
 			return spawn_error_set(error, SPAWN_OUTPUT, -result, NULL);
 	}
@@ -203,6 +252,7 @@ static struct run *run_new(struct executor *e, const struct config_handler *hand
 	r->state = RUN_STATE_NEW;
 	r->end = RUN_EXITED;
 	r->kill_grace_usec = handler->kill_grace_usec;
+	capture_init(&r->capture, handler->max_output);
 	r->leaves = handler->descendants == CONFIG_DESCENDANTS_LEAVE;
 	r->callbacks = callbacks;
 	r->userdata = userdata;
@@ -240,6 +290,7 @@ int run_start(const struct program *p, const struct message *m, unsigned attempt
 
 	if (!r)
 		return spawn_error_set(error, SPAWN_PREPARE, ENOMEM, NULL);
+	r->captures = p->queue->reply.present || p->queue->forward.present;
 	result = arguments_build(&e->arguments, &p->command, p->queue, m, attempt, ENVIRONMENT_MESSAGE_MAX);
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_PREPARE, -result, NULL);
@@ -316,8 +367,10 @@ void run_finish(struct run *r) {
 		.dumped = signaled && WCOREDUMP(r->wait_status),
 		.incomplete = r->incomplete,
 		.duration_usec = r->ended_usec - r->started_usec,
-		.output_bytes = r->output.bytes,
+		.output_bytes = r->output.bytes + r->capture.bytes,
 		.output_dropped = r->output.dropped,
+		.output_too_large = capture_is_too_large(&r->capture),
+		.output_error = r->capture.error,
 	};
 	run_set_state(r, RUN_STATE_ENDED);
 	r->callbacks->ended(r, &result, r->userdata);
@@ -338,6 +391,7 @@ struct run *run_free(struct run *r) {
 	executor_forget(r);
 	for (int i = 0; i < 2; i++)
 		stream_close(r->streams + i);
+	capture_clear(&r->capture);
 	free(r->descendants);
 	free(r->omissions);
 	free(r);
@@ -346,6 +400,11 @@ struct run *run_free(struct run *r) {
 
 const char *run_refusal(const struct program *p) {
 	return p->executor->arguments.refusal;
+}
+
+int run_take_output(struct run *r, struct message **ret) {
+	assert(r->state == RUN_STATE_ENDED && r->captures);
+	return capture_take(&r->capture, ret);
 }
 
 const char *run_omissions(const struct run *r) {

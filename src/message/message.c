@@ -81,9 +81,9 @@ static bool is_in_upper_half(int fd) {
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (rlim_t)fd >= limit.rlim_cur / 2;
 }
 
-/* A memory file, or none (*ret is -1) when descriptors are scarce: a large prefetch may not use up those that handlers and
- * connections need, and a message that could not be stored would come again, and again. */
-static int open_body(int *ret) {
+/* A large prefetch may not use up the descriptors that handlers and connections need, and a message that could not be stored would
+ * come again, and again. */
+int message_memory_file(int *ret) {
 	CLEANUP(fd_close) int fd = memory_file_new();
 
 	if (fd < 0 && fd != -EMFILE && fd != -ENFILE)
@@ -96,7 +96,7 @@ int message_reserve_body(struct message *m, uint64_t size) {
 	int r;
 
 	if (size > BODY_HEAP_MAX) {
-		r = open_body(&m->body_fd);
+		r = message_memory_file(&m->body_fd);
 		if (r < 0)
 			return r;
 	}
@@ -150,6 +150,26 @@ int message_finish_body(struct message *m) {
 	    fcntl(m->body_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return -errno;
 	return 0;
+}
+
+int message_copy_body(struct message *m, const struct message *from) {
+	int r = 0;
+
+	if (from->body_fd >= 0) {
+		m->body_fd = fcntl(from->body_fd, F_DUPFD_CLOEXEC, 0);
+		if (m->body_fd < 0)
+			return -errno;
+		m->body_size = m->body_filled = from->body_size;
+		return 0;
+	}
+	if (from->body_size > 0) {
+		r = message_reserve_body(m, from->body_size);
+		if (r == 0)
+			r = message_append_body(m, from->body, from->body_size);
+		if (r == 0)
+			r = message_finish_body(m);
+	}
+	return r;
 }
 
 void message_drop_body(struct message *m, enum body_state state, int error) {

@@ -89,6 +89,14 @@ int message_append_body(struct message *m, const void *data, size_t len);
 /* After the last piece: seals the memory file. -errno of fcntl(2). */
 int message_finish_body(struct message *m);
 
+/* Gives m, which has none yet, the complete body of another message; a memory file is shared, not copied. -ENOMEM, an errno of fcntl(2) or
+ * memfd_create(2). */
+int message_copy_body(struct message *m, const struct message *from);
+
+/* A memory file for a body, writable until message_finish_body; or none (*ret is -1) when descriptors are scarce, and the body is better
+ * kept on the heap. The caller's. -errno of memfd_create(2). */
+int message_memory_file(int *ret);
+
 /* Frees what there is of the body, which is never to be handed out: the message goes on without it. body_size is left as it is.
  * `error`: for BODY_UNSTORABLE, the errno; else 0. */
 void message_drop_body(struct message *m, enum body_state state, int error);

@@ -51,7 +51,7 @@ static void append_work(struct strbuf *b, const struct status_input *in) {
 	if (in->held > 0)
 		strbuf_printf(b, ", %u message%s held", in->held, plural(in->held));
 	if (in->publishing > 0)
-		strbuf_printf(b, ", %u cop%s to be confirmed", in->publishing, in->publishing == 1 ? "y" : "ies");
+		strbuf_printf(b, ", %u publication%s to be confirmed", in->publishing, plural(in->publishing));
 	strbuf_printf(b, "; %" PRIu64 " message%s acknowledged, %" PRIu64 " requeued", in->acked, plural(in->acked),
 		      in->requeued);
 	if (in->retried > 0)

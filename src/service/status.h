@@ -9,7 +9,7 @@
 /* One queue or broker that is not as it should be. Borrowed. */
 struct status_trouble {
 	const char *name;
-	const char *state; /* "degraded", "paused", "cannot publish copies" ... */
+	const char *state; /* "degraded", "paused", "cannot publish" ... */
 	const char *reason; /* NULL: none */
 };
 
@@ -19,7 +19,7 @@ struct status_input {
 	size_t consuming; /* of these */
 	unsigned running; /* handlers */
 	unsigned held;	  /* failed messages that wait to be requeued */
-	unsigned publishing; /* failed messages whose copies are not confirmed yet */
+	unsigned publishing; /* messages for which something was published that is not confirmed yet */
 	uint64_t acked;
 	uint64_t requeued;
 	uint64_t retried;

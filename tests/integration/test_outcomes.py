@@ -219,7 +219,7 @@ def test_a_copy_that_is_returned_or_refused(broker, rabbit, daemon, ledger, name
         lines = d.wait_settled(3, q)
         assert {s["decision"] for s in lines} == {"requeue"} and all(reasons[k] in s["reason"] for s in lines), lines
         assert [s["delay"] for s in lines[:3]] == ["0.300s", "0.600s", "0.900s"], "it grows, though the handler is sound"
-    d.wait_status("cannot publish copies")
+    d.wait_status("cannot publish: ")
     # Now there is room: the next attempt succeeds.
     rabbit.drain(full)
     wait_until(lambda: [p.message_id for p, _ in rabbit.drain(full)] == ["full"], what="the copy in the queue that was full")

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <signal.h>
 
 #include "check_main.h"
@@ -12,6 +13,7 @@ static const struct config_outcomes plain = {
 	.otherwise = OUTCOME_REQUEUE,
 	.on_timeout = OUTCOME_REQUEUE,
 	.on_signal = OUTCOME_REQUEUE,
+	.on_large_output = OUTCOME_REQUEUE,
 };
 
 /* A value of its own for everything. 64 and 255 are beyond the first and in the last of the words. */
@@ -23,6 +25,7 @@ static const struct config_outcomes full = {
 	.otherwise = OUTCOME_RETRY,
 	.on_timeout = OUTCOME_REJECT,
 	.on_signal = OUTCOME_RETRY,
+	.on_large_output = OUTCOME_REJECT,
 };
 
 /* Nobody sane writes this, but it must mean what it says. */
@@ -75,6 +78,17 @@ static const struct {
 	{&full, {.end = RUN_STOPPED, .status = 65}, OUTCOME_REQUEUE, false}, /* nor does anything, when we stop */
 	{&full, {.end = RUN_STOPPED, .status = SIGTERM, .signaled = true}, OUTCOME_REQUEUE, false},
 
+	/* What it wrote counts only where it would be published: after a success. */
+	{&plain, {.end = RUN_EXITED, .status = 0, .output_too_large = true}, OUTCOME_REQUEUE, false},
+	{&full, {.end = RUN_EXITED, .status = 10, .output_too_large = true}, OUTCOME_REJECT, false},
+	{&full, {.end = RUN_EXITED, .status = 1, .output_too_large = true}, OUTCOME_REQUEUE, false},
+	{&full, {.end = RUN_EXITED, .status = 65, .output_too_large = true}, OUTCOME_REJECT, true},
+	{&full, {.end = RUN_EXITED, .status = 75, .output_too_large = true}, OUTCOME_RETRY, false},
+	{&full, {.end = RUN_TIMEOUT, .status = 0, .output_too_large = true}, OUTCOME_REJECT, false},
+	{&full, {.end = RUN_STOPPED, .status = 0, .output_too_large = true}, OUTCOME_REQUEUE, false},
+	{&full, {.end = RUN_EXITED, .status = 0, .output_error = ENOSPC}, OUTCOME_REQUEUE, false},
+	{&full, {.end = RUN_EXITED, .status = 75, .output_error = ENOSPC}, OUTCOME_RETRY, false},
+
 	{&generous, EXIT(0), OUTCOME_ACK, true},
 	{&generous, EXIT(3), OUTCOME_ACK, true},
 	{&generous, SIGNAL(SIGKILL), OUTCOME_REJECT, false},
@@ -85,6 +99,14 @@ static const struct {
 START_TEST(decides_every_row) {
 	ck_assert_int_eq(outcome_decide(rows[_i].policy, &rows[_i].result), rows[_i].outcome);
 	ck_assert_int_eq(outcome_is_sound(rows[_i].policy, &rows[_i].result), rows[_i].sound);
+	if (outcome_is_spoiled(rows[_i].policy, &rows[_i].result)) {
+		struct run_result good = rows[_i].result;
+
+		good.output_too_large = false;
+		good.output_error = 0;
+		ck_assert_int_eq(outcome_decide(rows[_i].policy, &good), OUTCOME_ACK);
+		ck_assert_int_ne(rows[_i].outcome, OUTCOME_ACK);
+	}
 }
 END_TEST
 

@@ -979,10 +979,14 @@ START_TEST(main_thread_that_stalls_is_not_the_brokers_silence) {
 }
 END_TEST
 
-START_TEST(there_are_two_lanes_for_each_queue_and_no_more) {
+START_TEST(there_are_four_lanes_for_each_queue_and_no_more) {
 	uint32_t lane;
 
 	start(fake.port, 10 * USEC_PER_SEC);
+	for (uint32_t i = 2; i < 4; i++) {
+		ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
+		ck_assert_uint_eq(lane, i);
+	}
 	ck_assert_int_eq(publisher_add_lane(publisher, &lane), -ENOBUFS);
 	ck_until(seen.state == BROKER_UP);
 }
@@ -1037,7 +1041,7 @@ static void add_cases(Suite *suite) {
 	tcase_add_test(with, free_frees_what_is_under_way);
 	tcase_add_test(with, free_may_be_called_by_a_callback);
 	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
-	tcase_add_test(with, there_are_two_lanes_for_each_queue_and_no_more);
+	tcase_add_test(with, there_are_four_lanes_for_each_queue_and_no_more);
 	tcase_add_checked_fixture(without, setup, teardown);
 	tcase_add_test(without, without_a_connection_it_fails_in_time);
 	tcase_add_test(without, results_have_names);

@@ -18,9 +18,9 @@ START_TEST(says_what_works) {
 	ck_status(&(struct status_input){.queues = 3, .consuming = 3, .running = 1, .held = 2, .acked = 1, .requeued = 4},
 		  "3 queues consuming, 1 handler running, 2 messages held; 1 message acknowledged, 4 requeued");
 	ck_status(&(struct status_input){.queues = 1, .consuming = 1, .publishing = 1, .held = 1},
-		  "1 queue consuming, 0 handlers running, 1 message held, 1 copy to be confirmed; 0 messages acknowledged, 0 requeued");
+		  "1 queue consuming, 0 handlers running, 1 message held, 1 publication to be confirmed; 0 messages acknowledged, 0 requeued");
 	ck_status(&(struct status_input){.queues = 1, .consuming = 1, .publishing = 2, .acked = 2, .retried = 3, .rejected = 1},
-		  "1 queue consuming, 0 handlers running, 2 copies to be confirmed; 2 messages acknowledged, 0 requeued, 3 to be retried, 1 rejected");
+		  "1 queue consuming, 0 handlers running, 2 publications to be confirmed; 2 messages acknowledged, 0 requeued, 3 to be retried, 1 rejected");
 }
 END_TEST
 
