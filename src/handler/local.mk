@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 libexecd_a_SOURCES += \
+	%D%/confine.c %D%/confine.h \
+	%D%/confine_rules.c %D%/confine_rules.h \
 	%D%/environment.c %D%/environment.h \
 	%D%/executor.c %D%/executor.h \
 	%D%/identity.c %D%/identity.h \
@@ -14,9 +16,12 @@ libexecd_a_SOURCES += \
 	%D%/strays.c %D%/strays.h \
 	%D%/tree.c %D%/tree.h
 
-check_PROGRAMS += tests/unit/test_environment tests/unit/test_output tests/unit/test_run \
-	tests/unit/test_spawn
+check_PROGRAMS += tests/unit/test_confine tests/unit/test_environment tests/unit/test_identity tests/unit/test_output \
+	tests/unit/test_run tests/unit/test_spawn tests/unit/test_spawn_plan
+tests_unit_test_confine_SOURCES = tests/unit/test_confine.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
+tests_unit_test_identity_SOURCES = tests/unit/test_identity.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_output_SOURCES = tests/unit/test_output.c
 tests_unit_test_run_SOURCES = tests/unit/test_run.c
-tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
+tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c tests/unit/spawning.h
+tests_unit_test_spawn_plan_SOURCES = tests/unit/test_spawn_plan.c tests/unit/spawning.h tests/unit/check_main.h
