@@ -82,6 +82,8 @@ _Noreturn static void end_like(int status) {
 _Noreturn static void watch(pid_t daemon, const sigset_t *signals) {
 	int status = 0;
 
+	/* It knows no secrets, but the daemon's environment. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	for (;;) {
 		siginfo_t info;
 		int sig = sigwaitinfo(signals, &info);
@@ -114,7 +116,7 @@ int guard_start(int *ret_fd) {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	sigemptyset(&signals);
-	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
 		sigaddset(&signals, passed_on[i]);
 	(void)sigprocmask(SIG_BLOCK, &signals, &before);
 	pid = fork();

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -166,6 +167,16 @@ static int manager_start_queues(struct manager *m) {
 	return 0;
 }
 
+/* What the daemon's passwords and keys are in, also those that the service manager has handed to it, is no handler's business. */
+static int manager_protect_secrets(struct manager *m) {
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	int r = credentials && *credentials == '/' ? executor_protect(m->executor, credentials) : 0;
+
+	for (size_t i = 0; r >= 0 && i < m->config->n_secret_files; i++)
+		r = executor_protect(m->executor, m->config->secret_files[i]);
+	return r;
+}
+
 static int manager_setup(struct manager *m, int guard_fd) {
 	int r = sd_event_default(&m->event);
 
@@ -179,6 +190,8 @@ static int manager_setup(struct manager *m, int guard_fd) {
 		r = systemd_new(m->event, &systemd_callbacks, m, &m->systemd);
 	if (r >= 0)
 		r = executor_new(m->event, &m->executor);
+	if (r >= 0)
+		r = manager_protect_secrets(m);
 	if (r >= 0 && guard_fd >= 0)
 		r = sd_event_add_io(m->event, &m->guard_source, guard_fd, EPOLLIN, on_guard_gone, m);
 	if (r < 0) {

@@ -10,10 +10,11 @@
 #include "config/section.h"
 #include "config/url.h"
 
-/* A secret in a file that everybody may read is none. */
-static void warn_if_readable(struct reader *r, const config_setting_t *s) {
+/* The setting holds a password. A secret in a file that everybody may read is none. */
+static void note_secret(struct reader *r, const config_setting_t *s) {
 	const struct source_file *file = source_file_at(r->source, (unsigned)config_setting_source_line(s));
 
+	reader_add_secret_file(r, file->path);
 	if (file->mode & S_IROTH)
 		reader_warning(r, s,
 			       "everybody can read this password (the file's mode is %04o): use chmod o-r, or "
@@ -46,7 +47,7 @@ static void read_one(struct reader *r, const config_setting_t *s, const char *te
 	if (reader_check(r, result) < 0)
 		return;
 	if (u.password && s)
-		warn_if_readable(r, s);
+		note_secret(r, s);
 	/* The row of each other key comes after this and so replaces what the URL says. */
 	b->addresses[b->n_addresses++] = (struct config_address){
 		.host = u.host,
@@ -130,7 +131,7 @@ static void read_password(struct reader *r, const struct key *k, const config_se
 		return;
 	}
 	set_password(r, b, setting_string(s), false);
-	warn_if_readable(r, s);
+	note_secret(r, s);
 }
 
 static void read_password_file(struct reader *r, const struct key *k, const config_setting_t *s,

@@ -33,6 +33,9 @@ static void check_tls(struct reader *r, const config_setting_t *s, const struct 
 	const config_setting_t *first, *tls = setting_member(s, "tls");
 	const char *name;
 
+	/* Then the key is in the same file. */
+	if (b->tls.cert_file && !b->tls.key_file)
+		reader_add_secret_file(r, b->tls.cert_file);
 	for (size_t i = 0; i < ARRAY_SIZE(of_the_key); i++)
 		if (setting_member(tls, of_the_key[i]) && !setting_member(tls, "cert_file"))
 			check_problem(r, setting_member(tls, of_the_key[i]), "tls", of_the_key[i],

@@ -30,6 +30,9 @@ struct config *config_unref(struct config *c) {
 		return NULL;
 	section_clear(SECTION_ROOT, c);
 	free(c->path);
+	for (size_t i = 0; i < c->n_secret_files; i++)
+		free(c->secret_files[i]);
+	free(c->secret_files);
 	free(shared(c));
 	return NULL;
 }

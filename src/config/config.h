@@ -278,6 +278,8 @@ struct config_queue {
 
 struct config {
 	char *path; /* of the file */
+	char **secret_files; /* what the passwords and private keys were read from, or are to be; n_secret_files of them */
+	size_t n_secret_files;
 	enum config_ready ready;
 	uint64_t drain_timeout_usec;
 	unsigned max_handlers;

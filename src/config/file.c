@@ -80,6 +80,7 @@ bool file_read_secret(struct reader *r, const struct key *k, const config_settin
 		reader_problem(r, s, "the file's first line is empty: expected a password there");
 		return false;
 	}
+	reader_add_secret_file(r, path);
 	secret = reader_strdup(r, file.data);
 	if (secret)
 		*ret = secret;
@@ -103,6 +104,8 @@ void file_read(struct reader *r, const struct key *k, const config_setting_t *s,
 		if (!path)
 			return;
 		check_file(r, k, s, path);
+		if (k->type == KEY_PRIVATE_FILE)
+			reader_add_secret_file(r, path);
 	}
 	free(*at);
 	*at = reader_strdup(r, path);

@@ -26,6 +26,24 @@ char *reader_strdup(struct reader *r, const char *s) {
 	return copy;
 }
 
+void reader_add_secret_file(struct reader *r, const char *path) {
+	struct config *c = r->config;
+	char **grown;
+
+	for (size_t i = 0; i < c->n_secret_files; i++)
+		if (strcmp(c->secret_files[i], path) == 0)
+			return;
+	grown = reallocarray(c->secret_files, c->n_secret_files + 1, sizeof(*grown));
+	if (!grown) {
+		(void)reader_check(r, -ENOMEM);
+		return;
+	}
+	c->secret_files = grown;
+	grown[c->n_secret_files] = reader_strdup(r, path);
+	if (grown[c->n_secret_files])
+		c->n_secret_files++;
+}
+
 size_t reader_enter(struct reader *r, const char *name) {
 	size_t mark = r->path.len;
 

@@ -55,6 +55,9 @@ int reader_check(struct reader *r, int result);
 /* A copy of the string; NULL if there is no memory, which is remembered. */
 char *reader_strdup(struct reader *r, const char *s);
 
+/* Notes that a secret is in this file, which is to be kept from handlers. */
+void reader_add_secret_file(struct reader *r, const char *path);
+
 /* A setting's string, never NULL; it must be one. */
 const char *setting_string(const config_setting_t *s);
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "handler/confine.h"
 
 /* Deadlines of handlers may be late by this much, so that many share a wake-up. */
 #define DEADLINE_ACCURACY_USEC (20 * USEC_PER_MSEC)
@@ -242,6 +243,16 @@ int executor_new(sd_event *event, struct executor **ret) {
 	return 0;
 }
 
+int executor_protect(struct executor *e, const char *path) {
+	int r = e->confine ? 0 : confine_new(&e->confine);
+
+	return r < 0 ? r : confine_add(e->confine, path);
+}
+
+struct confine *executor_confine(const struct executor *e) {
+	return e->confine;
+}
+
 struct executor *executor_free(struct executor *e) {
 	if (!e)
 		return NULL;
@@ -257,6 +268,7 @@ struct executor *executor_free(struct executor *e) {
 	sd_event_source_disable_unref(e->child_source);
 	fd_close(e->epoll_fd);
 	tree_source_close(&e->proc);
+	confine_free(e->confine);
 	sd_event_unref(e->event);
 	environment_clear(&e->environment);
 	arguments_clear(&e->arguments);

@@ -87,6 +87,7 @@ struct executor {
 	struct run *buckets[EXECUTOR_BUCKETS]; /* the same as runs, by pid */
 	unsigned n_stopping;                   /* of these: run_is_stopping */
 	struct strays strays;
+	struct confine *confine; /* owned; NULL: there are no secrets */
 	struct run *stray; /* owned; no run of anybody: stands for what handlers left behind while that is killed; pid 0 */
 	struct tree_source proc;
 	uint64_t armed_usec; /* when timer_source fires; USEC_INFINITY: it does not */

@@ -3,6 +3,8 @@ libexecd_a_SOURCES += \
 	%D%/arguments.c %D%/arguments.h \
 	%D%/body.c %D%/body.h \
 	%D%/capture.c %D%/capture.h \
+	%D%/confine.c %D%/confine.h \
+	%D%/confine_rules.c %D%/confine_rules.h \
 	%D%/environment.c %D%/environment.h \
 	%D%/executor.c %D%/executor.h \
 	%D%/identity.c %D%/identity.h \
@@ -18,13 +20,17 @@ libexecd_a_SOURCES += \
 	%D%/strays.c %D%/strays.h \
 	%D%/tree.c %D%/tree.h
 
-check_PROGRAMS += tests/unit/test_arguments tests/unit/test_capture tests/unit/test_environment tests/unit/test_input tests/unit/test_output \
-	tests/unit/test_run tests/unit/test_run_output tests/unit/test_spawn
+check_PROGRAMS += tests/unit/test_arguments tests/unit/test_capture tests/unit/test_confine tests/unit/test_environment \
+	tests/unit/test_identity tests/unit/test_input tests/unit/test_output tests/unit/test_run tests/unit/test_run_output \
+	tests/unit/test_spawn tests/unit/test_spawn_plan
 tests_unit_test_arguments_SOURCES = tests/unit/test_arguments.c tests/unit/check_main.h
 tests_unit_test_capture_SOURCES = tests/unit/test_capture.c tests/unit/check_main.h
 tests_unit_test_input_SOURCES = tests/unit/test_input.c tests/unit/check_main.h
+tests_unit_test_confine_SOURCES = tests/unit/test_confine.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
+tests_unit_test_identity_SOURCES = tests/unit/test_identity.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_output_SOURCES = tests/unit/test_output.c
 tests_unit_test_run_SOURCES = tests/unit/test_run.c
 tests_unit_test_run_output_SOURCES = tests/unit/test_run_output.c tests/unit/check_main.h
-tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
+tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c tests/unit/spawning.h
+tests_unit_test_spawn_plan_SOURCES = tests/unit/test_spawn_plan.c tests/unit/spawning.h tests/unit/check_main.h

@@ -6,7 +6,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "handler/confine.h"
 #include "handler/probe.h"
+#include "handler/run.h"
 
 /* The user's, who is looked for again if that failed before. */
 static int resolve(struct program *p) {
@@ -17,8 +19,27 @@ static int resolve(struct program *p) {
 	return p->identity_error;
 }
 
+/* Another user is kept from the daemon's files by their modes. */
+static struct confine *confine_of(const struct program *p) {
+	return p->executor && p->queue->handler.protect_secrets && p->identity.ids.uid == geteuid() ? executor_confine(p->executor)
+												     : NULL;
+}
+
+/* Takes what keeps the handler from the daemon's secrets into the plan. */
+static int confine(const struct program *p, struct spawn_plan *plan, struct spawn_error *error) {
+	struct confine *c = confine_of(p);
+	int r = c ? confine_look(c, &plan->confinement) : 0;
+
+	if (r < 0)
+		return spawn_error_set(error, SPAWN_CONFINEMENT, -r, NULL);
+	plan->no_new_privs = plan->confinement >= 0 && confine_needs_no_new_privs(c);
+	return 0;
+}
+
 int program_new(struct executor *executor, const struct config_queue *queue, struct program **ret) {
 	CLEANUP(program_free) struct program *p = calloc(1, sizeof(*p));
+	struct spawn_plan plan = SPAWN_PLAN_INIT;
+	struct spawn_error error;
 	int r;
 
 	if (!p)
@@ -30,7 +51,9 @@ int program_new(struct executor *executor, const struct config_queue *queue, str
 		if (r < 0)
 			return r;
 	}
-	(void)resolve(p);
+	/* So that what cannot be had of this is in the log from the start on; it is looked at again for each run. */
+	if (resolve(p) == 0)
+		(void)confine(p, &plan, &error);
 	*ret = TAKE(p);
 	return 0;
 }
@@ -71,11 +94,15 @@ static void add_limits(struct spawn_plan *plan, const struct config_rlimits *l) 
 int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error) {
 	const struct config_handler *h = &p->queue->handler;
 	struct spawn_plan plan = SPAWN_PLAN_INIT;
+	int r;
 
 	if (p->identity_error < 0) {
 		*error = p->identity_missing;
 		return p->identity_error;
 	}
+	r = confine(p, &plan, error);
+	if (r < 0)
+		return r;
 	plan.directory = h->directory;
 	plan.identity = identity_ids(&p->identity);
 	plan.user = p->identity.name;

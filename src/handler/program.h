@@ -33,5 +33,5 @@ DEFINE_CLEANUP(struct program *, program_free);
 int program_probe(struct program *p, struct spawn_error *error);
 
 /* What of the plan is the same for each run: all but argv, envp and descriptors. 0, or -errno with `error` overwritten: whom it runs
- * as is not known. The plan borrows from the program. */
+ * as is not known, or there is no memory or descriptor for keeping it from the daemon's secrets. The plan borrows from the program. */
 int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error);

@@ -13,6 +13,7 @@
 
 /* Shared by all runs: reaps children, knows whose environment handlers get. Owned by the manager. */
 struct executor;
+struct confine;
 struct run;
 
 /* How a run ended. */
@@ -62,6 +63,11 @@ struct run_callbacks {
  * process: it becomes the reaper of every child, and the subreaper of their orphans. Handlers die with the thread that
  * starts them, so all of this belongs to the main thread. */
 int executor_new(sd_event *event, struct executor **ret);
+/* Keeps handlers that run as the daemon's own user, and whose configuration says so, from reading this file or directory
+ * (confine_add). Before the first program_new. -ENOMEM. */
+int executor_protect(struct executor *e, const char *path);
+/* Who keeps them. Borrowed; NULL: nobody. */
+struct confine *executor_confine(const struct executor *e);
 /* Runs must have been freed before. NULL-safe. */
 struct executor *executor_free(struct executor *e);
 DEFINE_CLEANUP(struct executor *, executor_free);

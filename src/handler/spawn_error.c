@@ -81,9 +81,15 @@ static size_t append_printable(char *buf, size_t size, size_t len, const char *s
 const char *spawn_error_format(const struct spawn_error *e, char *buf, size_t size) {
 	char text[128];
 	const char *reason = strerror_r(e->error, text, sizeof(text));
-	size_t len = append_printable(
-		buf, size, 0, (size_t)e->step < ARRAY_SIZE(step_failures) ? step_failures[e->step] : "cannot start");
+	size_t len;
 
+	if (e->step == SPAWN_IDENTITY && e->error == ESRCH) {
+		len = append_printable(buf, size, 0, "unknown ");
+		(void)append_printable(buf, size, len, e->path);
+		return buf;
+	}
+	len = append_printable(
+		buf, size, 0, (size_t)e->step < ARRAY_SIZE(step_failures) ? step_failures[e->step] : "cannot start");
 	if (e->path[0]) {
 		len = append_printable(buf, size, len, " ");
 		len = append_printable(buf, size, len, e->path);

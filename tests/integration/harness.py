@@ -103,8 +103,8 @@ def shell(program, *arguments, **keys):
 def reachable(path):
     """Lets every user through the folders that pytest keeps to its own user, down to this one. Returns it."""
     for folder in (path, *path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder.name and folder.parent != folder and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
+        if folder.stat().st_uid == os.geteuid() and folder.name and folder.parent != folder and folder.stat().st_mode & 0o055 != 0o055:
+            folder.chmod(folder.stat().st_mode | 0o055)
     return path
 
 

@@ -455,6 +455,44 @@ START_TEST(a_dump_tells_where_keys_are_and_not_what_they_are) {
 }
 END_TEST
 
+/* The files' names, without their folders. */
+static void has_secret_files(const char *text, const char *const *names, size_t n) {
+	struct config *c = load_text(text);
+
+	ck_assert_uint_eq(c->n_secret_files, n);
+	for (size_t i = 0; i < n; i++) {
+		const char *slash = strrchr(c->secret_files[i], '/');
+
+		ck_assert_str_eq(slash ? slash + 1 : c->secret_files[i], names[i]);
+	}
+	config_unref(c);
+}
+#define HAS_SECRET_FILES(text, ...)                                                                                    \
+	has_secret_files(text, (const char *const[]){__VA_ARGS__}, ARRAY_SIZE(((const char *const[]){__VA_ARGS__})))
+
+START_TEST(files_with_secrets_are_known) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	scratch_write("password", 0600, "p\n");
+	scratch_write("key", 0600, "k\n");
+	scratch_write("key-password", 0600, "p\n");
+	scratch_write("cert", 0600, "c\n");
+	scratch_write("broker.inc", 0600, "broker = { password = \"p\"; };\n");
+	has_secret_files("broker = { url = \"amqp://user@host\"; };\n" QUEUES, NULL, 0);
+	HAS_SECRET_FILES("broker = { url = \"amqp://user:p@host\"; };\n" QUEUES, "a.conf");
+	HAS_SECRET_FILES("broker = { password = \"p\"; };\n" QUEUES, "a.conf");
+	HAS_SECRET_FILES("@include \"broker.inc\"\n" QUEUES, "broker.inc");
+	strbuf_printf(&b,
+		      "broker = { url = \"amqps://user@host\"; password_file = \"%s/password\"; tls = { cert_file = \"%s/cert\";\n"
+		      "key_file = \"%s/key\"; key_password_file = \"%s/key-password\"; }; };\n" QUEUES,
+		      scratch_path, scratch_path, scratch_path, scratch_path);
+	HAS_SECRET_FILES(strbuf_str(&b), "password", "key", "key-password");
+	strbuf_reset(&b);
+	strbuf_printf(&b, "broker = { url = \"amqps://user@host\"; tls = { cert_file = \"%s/cert\"; }; };\n" QUEUES, scratch_path);
+	HAS_SECRET_FILES(strbuf_str(&b), "cert");
+}
+END_TEST
+
 START_TEST(a_dump_that_cannot_be_written_is_an_error) {
 	struct config *c = load_warned(all_keys, ENDLESS);
 	FILE *f = fopen("/dev/full", "w");
@@ -675,6 +713,7 @@ static void add_cases(Suite *suite) {
 			 the_installed_example_is_right, what_the_example_comments_out_is_right_and_the_default);
 	ADD_SCRATCH_CASE(suite, "dump", a_dump_reads_back_as_the_same,
 			 a_dump_tells_where_keys_are_and_not_what_they_are, a_dump_that_cannot_be_written_is_an_error);
+	ADD_SCRATCH_CASE(suite, "secrets", files_with_secrets_are_known);
 }
 
 CHECK_MAIN("config", add_cases)

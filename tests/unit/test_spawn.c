@@ -20,10 +20,9 @@
 #include "base/macro.h"
 #include "handler/probe.h"
 #include "handler/spawn.h"
+#include "spawning.h"
 
 static char folder[64]; /* for the files of one test */
-static struct spawn_error error;
-static char text[8192];
 
 static void setup(void) {
 	(void)snprintf(folder, sizeof(folder), "/tmp/test_spawn.XXXXXX");
@@ -55,51 +54,6 @@ static const char *make_file(const char *name, const char *content, mode_t mode)
 	ck_assert_int_eq(fclose(f), 0);
 	ck_assert_int_eq(chmod(path, mode), 0);
 	return path;
-}
-
-/* Spawns argv in `directory`, with /dev/null as stdin and all output in one pipe. */
-static int spawn_in(const char *directory, const char *const *argv, int *ret_output, pid_t *ret_pid) {
-	static const char *const envp[] = {"PATH=/usr/bin:/bin", "LANG=C", NULL};
-	CLEANUP(fd_close) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	CLEANUP(fd_close) int writer = -1;
-	struct spawn_plan plan = SPAWN_PLAN_INIT;
-	int fds[2], r;
-
-	plan.argv = argv;
-	plan.envp = envp;
-	plan.directory = directory;
-	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
-	writer = fds[1];
-	plan.fds[0] = null;
-	plan.fds[1] = plan.fds[2] = writer;
-	r = spawn(&plan, &error, ret_pid);
-	if (r < 0)
-		fd_close(fds[0]);
-	else
-		*ret_output = fds[0];
-	return r;
-}
-
-/* Runs a program; its output goes to `text`. Returns its wait status. */
-static int run_program(const char *const *argv) {
-	size_t len = 0;
-	ssize_t n;
-	int output, status;
-	pid_t pid;
-
-	ck_assert_int_eq(spawn_in("/", argv, &output, &pid), 0);
-	while ((n = read(output, text + len, sizeof(text) - 1 - len)) > 0)
-		len += (size_t)n;
-	text[len] = '\0';
-	fd_close(output);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
-static int run_shell(const char *script) {
-	const char *const argv[] = {"/bin/sh", "-c", script, NULL};
-
-	return run_program(argv);
 }
 
 static int count_descriptors(void) {
@@ -172,13 +126,6 @@ START_TEST(own_session_and_group) {
 	ck_assert_int_eq(session, pid);
 }
 END_TEST
-
-/* Without close-on-exec, as the broker library opens its sockets. */
-static void open_strays(void) {
-	ck_assert_int_ge(open("/dev/zero", O_RDONLY), 3);
-	ck_assert_int_eq(dup2(0, 200), 200);
-	ck_assert_int_eq(dup2(0, 777), 777);
-}
 
 START_TEST(only_three_descriptors) {
 	open_strays();
