@@ -36,14 +36,14 @@ struct run_result {
 	uint64_t duration_usec; /* from spawning to reaping */
 	uint64_t output_bytes;	/* written to stdout and stderr together, as far as it was read */
 	uint64_t output_dropped; /* of these, not passed on because of RUN_LINE_MAX or RUN_OUTPUT_MAX */
-	/* Of stdout, where it is kept for reply or forward: */
-	bool output_too_large; /* more than handler.max_output: there is none to be taken */
-	int output_error;      /* a positive errno: it could not be kept, likewise; else 0 */
+	/* Of stdout, which is kept for reply or forward, unless: */
+	bool output_too_large; /* it is more than handler.max_output */
+	int output_error;      /* it could not be, for a positive errno; else 0 */
 };
 
 struct run_callbacks {
-	/* One line of output that comes to us (handler.output; stdout not where it is kept) without its newline, at most RUN_LINE_MAX bytes, raw (escape it), valid during the call.
-	 * stream is 1 or 2. `cut` says that something is missing after this text: of a line longer than RUN_LINE_MAX only
+	/* One line of output that comes to us (handler.output; stdout not if it is kept) without its newline, at most RUN_LINE_MAX
+	 * bytes, raw (escape it), valid during the call. stream is 1 or 2. `cut` says that something is missing after this text: of a line longer than RUN_LINE_MAX only
 	 * the beginning is passed on, and once RUN_OUTPUT_MAX bytes of a stream (newlines included) were passed on, the line
 	 * that goes beyond comes cut to what was left (maybe nothing), and no call for that stream follows. What is missing is
 	 * counted in output_dropped. The run must not be freed here. May be NULL: output is read and thrown away. */
@@ -91,9 +91,8 @@ const char *run_refusal(const struct program *p);
  * kilobyte, NULL if nothing was left out. Borrowed from the run. */
 const char *run_omissions(const struct run *r);
 
-/* In the callback `ended`, or after it: what the handler wrote to stdout, complete, as the body of a message that has nothing else; the
- * caller's. Once, and only where reply or forward is configured and the result says that there is all of it. -ENOMEM, an errno of
- * fcntl(2). */
+/* In the callback `ended`: what the handler wrote to stdout, complete, as the body of a message that has nothing else; the caller's. Once,
+ * and only if it was kept (see struct run_result). -ENOMEM, an errno of fcntl(2). */
 int run_take_output(struct run *r, struct message **ret);
 
 /* SIGTERM to the process group, SIGKILL to everything that descends from it after handler.kill_grace or when it has

@@ -133,6 +133,7 @@ static void add_cases(Suite *s) {
 	TCase *tc = tcase_create("capture");
 
 	tcase_add_checked_fixture(tc, NULL, teardown);
+	tcase_set_timeout(tc, 60);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_test(tc, tests[i]);
 	suite_add_tcase(s, tc);
