@@ -13,8 +13,10 @@
 #include "config/config.h"
 #include "unit/privileges_of.h"
 
-/* libconfig itself loses the text of a string that its scanner was in when something else went wrong. */
-const char *__lsan_default_suppressions(void);
+/* libconfig itself loses the string that comes before a syntax error. The library of gcc's sanitizer looks for this by its
+ * name, so it must not be hidden as everything else is. */
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
+
 const char *__lsan_default_suppressions(void) {
 	return "leak:libconfig.so\n";
 }
