@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration file: it is refused with at least one problem, each a line that can be printed, or read; and what is read can be
+/* A configuration file, for root and for somebody else: it is refused with at least one problem, each a line that can be printed, or read; and what is read can be
  * dumped, read again, and is dumped as the same. */
 #include "fuzz.h"
 
@@ -33,7 +33,7 @@ static void look_at(const struct config_problems *p) {
 }
 
 /* The configuration in these bytes; NULL: it is refused. */
-static struct config *load(const void *data, size_t size) {
+static struct config *load(const void *data, size_t size, const struct privileges *privileges) {
 	CLEANUP(fd_close) int fd = memfd_create("config", MFD_CLOEXEC);
 	struct config_problems problems = {0};
 	struct config *c = NULL;
@@ -42,7 +42,7 @@ static struct config *load(const void *data, size_t size) {
 
 	EXPECT(fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, data, size) == (ssize_t)size);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	r = config_load_for(path, &nobodys_privileges, &problems, &c);
+	r = config_load_for(path, privileges, &problems, &c);
 	EXPECT(r == 0 || r == -EINVAL);
 	EXPECT((r == 0) == (problems.n_errors == 0));
 	look_at(&problems);
@@ -60,20 +60,25 @@ static char *dump(const struct config *c) {
 	return text;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	struct config *c = load(data, size), *again;
+static void there_and_back(const uint8_t *data, size_t size, const struct privileges *privileges) {
+	struct config *c = load(data, size, privileges), *again;
 	char *text, *text_again;
 
 	if (!c)
-		return 0;
+		return;
 	text = dump(c);
 	config_unref(c);
-	again = load(text, strlen(text));
+	again = load(text, strlen(text), privileges);
 	EXPECT(again);
 	text_again = dump(again);
 	config_unref(again);
 	EXPECT(strcmp(text, text_again) == 0);
 	free(text);
 	free(text_again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	there_and_back(data, size, &nobodys_privileges);
+	there_and_back(data, size, &roots_privileges);
 	return 0;
 }

@@ -17,7 +17,10 @@ static void there_and_back(const struct url *u) {
 	CLEANUP(url_clear) struct url again = {0};
 	const char *why;
 
+	EXPECT(u->host && *u->host && u->vhost && u->port > 0 && (u->username || !u->password));
 	url_format(u, &b);
+	for (const char *s = strbuf_str(&b); *s; s++)
+		EXPECT(*s > ' ' && *s < 0x7f);
 	EXPECT(url_parse(strbuf_str(&b), &again, &why) == 0);
 	EXPECT(again.tls == u->tls && again.port == u->port);
 	EXPECT(same(again.host, u->host) && same(again.vhost, u->vhost) && same(again.username, u->username));
