@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# Fuzz targets. In each build, replay_NAME runs the corpus of fuzz_NAME through it, as part of make check; where
+# configure was told --enable-fuzzing (clang), make fuzz lets libFuzzer look for new inputs for FUZZ_SECONDS each.
+FUZZ_SECONDS = 30
+fuzz_targets = config table template url
+
+check_PROGRAMS += %D%/replay_config %D%/replay_table %D%/replay_template %D%/replay_url
+%C%_replay_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h %D%/replay.c tests/unit/privileges_of.h
+%C%_replay_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DCORPUS='"config"'
+%C%_replay_table_SOURCES = %D%/fuzz_table.c %D%/fuzz.h %D%/replay.c
+%C%_replay_table_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"table"'
+%C%_replay_template_SOURCES = %D%/fuzz_template.c %D%/fuzz.h %D%/replay.c
+%C%_replay_template_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"template"'
+%C%_replay_url_SOURCES = %D%/fuzz_url.c %D%/fuzz.h %D%/replay.c
+%C%_replay_url_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"url"'
+
+if FUZZING
+noinst_PROGRAMS = %D%/fuzz_config %D%/fuzz_table %D%/fuzz_template %D%/fuzz_url
+%C%_fuzz_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h tests/unit/privileges_of.h
+%C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+%C%_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_table_SOURCES = %D%/fuzz_table.c %D%/fuzz.h
+%C%_fuzz_table_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_template_SOURCES = %D%/fuzz_template.c %D%/fuzz.h
+%C%_fuzz_template_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_url_SOURCES = %D%/fuzz_url.c %D%/fuzz.h
+%C%_fuzz_url_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+# New inputs go to the build folder; what ends a target is %D%/crash-NAME-*.
+fuzz: $(noinst_PROGRAMS)
+	@for target in $(fuzz_targets); do \
+		mkdir -p %D%/found/$$target && \
+		echo "fuzz_$$target: $(FUZZ_SECONDS) s" && \
+		%D%/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=8192 -print_final_stats=1 \
+			-artifact_prefix=%D%/crash-$$target- %D%/found/$$target "$(srcdir)/%D%/corpus/$$target" \
+			>%D%/$$target.out 2>&1 || { tail -n 60 %D%/$$target.out; exit 1; }; \
+		grep -aE 'stat::(number_of_executed_units|average_exec_per_sec|new_units_added)' %D%/$$target.out; \
+	done
+else
+fuzz:
+	@echo "make fuzz takes: configure CC=clang --enable-fuzzing" >&2; exit 1
+endif
+.PHONY: fuzz
+
+EXTRA_DIST += %D%/corpus
