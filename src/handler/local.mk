@@ -7,18 +7,23 @@ libexecd_a_SOURCES += \
 	%D%/confine_rules.c %D%/confine_rules.h \
 	%D%/environment.c %D%/environment.h \
 	%D%/executor.c %D%/executor.h \
+	%D%/feed.c %D%/feed.h \
 	%D%/identity.c %D%/identity.h \
 	%D%/input.c %D%/input.h \
 	%D%/kill.c \
 	%D%/output.c %D%/output.h \
 	%D%/payload.c %D%/payload.h \
+	%D%/pool.c %D%/pool.h \
 	%D%/probe.c %D%/probe.h \
 	%D%/program.c %D%/program.h \
 	%D%/run.c %D%/run.h \
+	%D%/run_worker.c \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/spawn_error.c \
 	%D%/strays.c %D%/strays.h \
+	%D%/task.c %D%/task.h \
 	%D%/tree.c %D%/tree.h \
+	%D%/worker.c %D%/worker.h \
 	%D%/worker_answer.c %D%/worker_answer.h
 
 check_PROGRAMS += tests/unit/test_arguments tests/unit/test_capture tests/unit/test_confine tests/unit/test_environment \
