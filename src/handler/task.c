@@ -58,6 +58,10 @@ const char *task_omissions(const struct task *t) {
 	return t->run ? run_omissions(t->run) : NULL;
 }
 
+int task_take_output(struct task *t, struct message **ret) {
+	return run_take_output(t->run, ret);
+}
+
 void task_stop(struct task *t) {
 	run_stop(run_of(t));
 }

@@ -24,13 +24,16 @@ struct task_callbacks {
 /* No worker is free, and none can be started now: pool_callbacks.changed tells when to try again. */
 #define TASK_NOT_NOW POOL_NOT_NOW
 
-/* Has the message handled. `callbacks` and `m` are borrowed until the task has ended or was freed. 0; TASK_NOT_NOW; or -errno, as
- * run_start. */
+/* Has the message handled. `callbacks` and `m` are borrowed until the task has ended or was freed. 0; TASK_NOT_NOW; RUN_REFUSED or
+ * -errno, as run_start. */
 int task_start(struct pool *pool, const struct message *m, unsigned attempt, const struct task_callbacks *callbacks, void *userdata,
 	       struct spawn_error *error, struct task **ret);
 
 /* As run_omissions; of a worker always NULL. */
 const char *task_omissions(const struct task *t);
+
+/* As run_take_output; only of a task whose output is kept, which no worker's is. */
+int task_take_output(struct task *t, struct message **ret);
 
 /* As run_stop and run_kill. A worker is stopped as a whole. */
 void task_stop(struct task *t);
