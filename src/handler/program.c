@@ -46,11 +46,9 @@ int program_new(struct executor *executor, const struct config_queue *queue, str
 		return -ENOMEM;
 	p->executor = executor;
 	p->queue = queue;
-	if (queue->handler.mode == CONFIG_MODE_EXEC) {
-		r = command_parse(queue->handler.command, &p->command);
-		if (r < 0)
-			return r;
-	}
+	r = command_parse(queue->handler.command, &p->command);
+	if (r < 0)
+		return r;
 	/* So that what cannot be had of this is in the log from the start on; it is looked at again for each run. */
 	if (resolve(p) == 0)
 		(void)confine(p, &plan, &error);

@@ -15,7 +15,7 @@ struct executor;
 struct program {
 	struct executor *executor;	  /* borrowed; outlives it; NULL: it is never run, only looked at */
 	const struct config_queue *queue; /* borrowed; outlives it */
-	struct command command;	  /* its arguments; of a worker none */
+	struct command command;	  /* its arguments; of a worker they have nothing of a message in them */
 	struct identity identity; /* whom it runs as, as far as is known */
 	int identity_error;	  /* 0, or why that is not known: identity_missing tells what */
 	struct spawn_error identity_missing;
