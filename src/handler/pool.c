@@ -14,6 +14,7 @@
 #include "handler/worker.h"
 
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+#define LOOK_INTERVAL_USEC USEC_PER_SEC
 
 /* Owned by its queue. */
 struct pool {
@@ -24,6 +25,7 @@ struct pool {
 	unsigned n;
 	struct list idle; /* of these; the one that has become idle last is the first */
 	bool closing;
+	uint64_t looked_usec; /* when is_outdated has looked last */
 	/* Workers that end before they have answered anything: */
 	struct backoff backoff;
 	sd_event_source *timer; /* owned; NULL: there are no workers */
@@ -59,7 +61,7 @@ static void set_trouble(struct pool *p, const char *trouble) {
 }
 
 /* One has ended that has not answered anything. The first time is news; what follows is known. */
-static void count_failure(struct pool *p, const struct worker *w, const char *how) {
+static void count_failure(struct pool *p, const char *how) {
 	uint32_t random = 0;
 	char text[192];
 	uint64_t delay;
@@ -67,10 +69,10 @@ static void count_failure(struct pool *p, const struct worker *w, const char *ho
 
 	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	delay = backoff_next_usec(&p->backoff, random);
-	(void)snprintf(text, sizeof(text), "workers end before they have answered anything; the last: %s", w->problem ? w->problem : how);
+	(void)snprintf(text, sizeof(text), "workers end before they have answered anything; the last: %s", how);
 	log_write(news ? LOG_WARNING : LOG_DEBUG, NULL, 0,
-		  "queue=%s %s; messages wait, and the next worker is started in %" PRIu64 ".%" PRIu64 " s%s", queue_of(p)->name, text,
-		  delay / USEC_PER_SEC, delay % USEC_PER_SEC / (USEC_PER_SEC / 10), news ? ", then after longer delays" : "");
+		  "queue=%s %s; messages wait, and the next worker is started in %" PRIu64 ".%02" PRIu64 " s%s", queue_of(p)->name, text,
+		  delay / USEC_PER_SEC, delay % USEC_PER_SEC / (USEC_PER_SEC / 100), news ? ", then after longer delays" : "");
 	set_trouble(p, text);
 	p->waiting = true;
 	/* Without the timer nothing would ever be started again. */
@@ -100,6 +102,16 @@ static void count_success(struct pool *p) {
 
 /* --- what workers tell ------------------------------------------------------------------------------------------------- */
 
+/* Looking costs some system calls, so it is not done after each message of those that are fast. */
+static bool is_outdated(struct pool *p, const struct worker *w) {
+	uint64_t now = clock_now_usec();
+
+	if (w->generation == program_generation(p->program) && now < p->looked_usec + LOOK_INTERVAL_USEC)
+		return false;
+	p->looked_usec = now;
+	return program_is_outdated(p->program, w->generation);
+}
+
 static void on_answered(struct worker *w, void *userdata) {
 	struct pool *p = userdata;
 	unsigned max = queue_of(p)->handler.max_messages;
@@ -107,7 +119,7 @@ static void on_answered(struct worker *w, void *userdata) {
 	count_success(p);
 	if (w->state != WORKER_IDLE)
 		return;
-	if (p->closing || (max > 0 && w->n_answers >= max))
+	if (p->closing || (max > 0 && w->n_answers >= max) || is_outdated(p, w))
 		worker_retire(w);
 	else
 		list_insert_before(p->idle.next, &w->idle_node);
@@ -122,12 +134,14 @@ static void on_line(struct worker *w, const char *text, size_t len, bool cut, vo
 /* Of a worker that had no message; otherwise the line of the message says it. */
 static void log_end(const struct pool *p, const struct worker *w, const struct run_result *result, const char *how) {
 	bool late = result->end == RUN_TIMEOUT;
-	bool clean = !late && !w->problem && (result->end == RUN_STOPPED || (!result->signaled && result->status == 0));
+	bool alone = result->end == RUN_EXITED || result->end == RUN_SIGNALED;
+	const char *problem = alone ? NULL : w->problem;
+	bool clean = !late && !problem && (result->end == RUN_STOPPED || (!result->signaled && result->status == 0));
 
 	if (w->message_callbacks)
 		return;
 	log_write(clean ? LOG_DEBUG : LOG_WARNING, NULL, 0, "queue=%s a worker without a message has ended, pid=%d: %s%s%s%s",
-		  queue_of(p)->name, (int)run_pid(w->run), how, w->problem ? "; " : "", w->problem ? w->problem : "",
+		  queue_of(p)->name, (int)run_pid(w->run), how, problem ? "; " : "", problem ? problem : "",
 		  late ? "; it did not leave within handler.kill_grace" : "");
 	if (result->incomplete)
 		log_warning("queue=%s what the worker that had pid=%d started may live on: not every process could be found or killed",
@@ -137,6 +151,7 @@ static void log_end(const struct pool *p, const struct worker *w, const struct r
 static void on_ended(struct worker *w, const struct run_result *result, void *userdata) {
 	struct pool *p = userdata;
 	bool wanted = w->told_to_leave || p->closing || (result->end == RUN_STOPPED && !w->problem);
+	bool alone = result->end == RUN_EXITED || result->end == RUN_SIGNALED;
 	char how[64];
 
 	list_remove(&w->node);
@@ -144,7 +159,7 @@ static void on_ended(struct worker *w, const struct run_result *result, void *us
 	describe_end(result, how, sizeof(how));
 	log_end(p, w, result, how);
 	if (w->n_answers == 0 && !wanted)
-		count_failure(p, w, how);
+		count_failure(p, alone || !w->problem ? how : w->problem);
 	worker_report(w, result);
 	worker_free(w);
 	p->callbacks->changed(p->userdata);

@@ -89,6 +89,18 @@ static void add_limits(struct spawn_plan *plan, const struct config_rlimits *l) 
 	add_limit(plan, l->has_core, RLIMIT_CORE, "core", l->core, l->core);
 }
 
+unsigned program_generation(const struct program *p) {
+	struct confine *c = confine_of(p);
+
+	return c ? confine_generation(c) : 0;
+}
+
+bool program_is_outdated(const struct program *p, unsigned generation) {
+	struct confine *c = confine_of(p);
+
+	return c && (confine_generation(c) != generation || confine_is_stale(c));
+}
+
 int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error) {
 	const struct config_handler *h = &p->queue->handler;
 	struct spawn_plan plan = SPAWN_PLAN_INIT;

@@ -32,6 +32,11 @@ DEFINE_CLEANUP(struct program *, program_free);
  * `error` overwritten: a run would fail, as far as can be told without one. */
 int program_probe(struct program *p, struct spawn_error *error);
 
+/* Which version of the daemon's secrets its processes are kept from now (confine.h); and whether those that were started with that of
+ * `generation` are kept from others, or from what is none. The latter costs some system calls. */
+unsigned program_generation(const struct program *p);
+bool program_is_outdated(const struct program *p, unsigned generation);
+
 /* What of the plan is the same for each run: all but argv, envp and descriptors. 0, or -errno with `error` overwritten: whom it runs
  * as is not known, or there is no memory or descriptor for keeping it from the daemon's secrets. The plan borrows from the program. */
 int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error);

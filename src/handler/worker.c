@@ -42,10 +42,8 @@ static void leave(struct worker *w) {
 	set_state(w, WORKER_LEAVING);
 }
 
-/* It has broken a rule, or cannot be talked to: nobody knows any more which of its lines would answer which message. */
+/* It has broken a rule: nobody knows any more which of its lines would answer which message. */
 static void expel(struct worker *w, const char *problem) {
-	if (w->state == WORKER_LEAVING)
-		return;
 	w->problem = problem;
 	leave(w);
 	run_kill(w->run);
@@ -54,6 +52,20 @@ static void expel(struct worker *w, const char *problem) {
 /* The process may have ended, or been told to, and the loop not have come to it yet. */
 static bool is_up(const struct worker *w) {
 	return w->run->state == RUN_STATE_RUNNING;
+}
+
+/* It has handler.kill_grace to end by itself, so that its own status is seen. Without a timer the grace would never end. */
+static void let_end(struct worker *w) {
+	struct run *r = w->run;
+	uint64_t end = clock_add_usec(clock_now_usec(), r->kill_grace_usec);
+
+	leave(w);
+	if (!is_up(w))
+		return;
+	if (end < r->deadline_usec)
+		r->deadline_usec = end;
+	if (executor_arm(r->executor, r->deadline_usec) < 0)
+		run_kill(r);
 }
 
 /* --- the end of a message ------------------------------------------------------------------------------------------- */
@@ -101,16 +113,8 @@ static void finish(struct worker *w) {
 
 /* End of file. Mostly the process is about to end, and its status says more. */
 static void on_silence(struct worker *w) {
-	if (w->state != WORKER_IDLE) {
-		expel(w, "the worker closed its standard output without an answer");
-		return;
-	}
-	leave(w);
-	if (!is_up(w))
-		return;
-	w->run->deadline_usec = clock_add_usec(clock_now_usec(), w->run->kill_grace_usec);
-	if (executor_arm(w->run->executor, w->run->deadline_usec) < 0)
-		run_kill(w->run);
+	w->problem = "the worker closed its standard output";
+	let_end(w);
 }
 
 /* Takes what came as the answer, or a part of it. Returns what is wrong with it, or NULL. */
@@ -175,9 +179,13 @@ static void advance(struct worker *w, int result) {
 	}
 	if (result == FEED_MORE)
 		return;
+	if (result == -EPIPE) {
+		w->problem = "the worker closed its standard input before it had read the message";
+		let_end(w);
+		return;
+	}
 	if (result < 0) {
-		expel(w, result == -EPIPE ? "the worker closed its standard input before it had read the message"
-					  : "the message could not be written to the worker");
+		expel(w, "the message could not be written to the worker");
 		return;
 	}
 	unwatch(w);
@@ -234,7 +242,8 @@ int worker_give(struct worker *w, const struct message *m, unsigned attempt, con
 		return result;
 	result = write_more(w);
 	if (result == -EPIPE && w->feed.written == 0) {
-		expel(w, "the worker closed its standard input");
+		w->problem = "the worker closed its standard input";
+		let_end(w);
 		return -EPIPE;
 	}
 	list_remove(&w->idle_node);
@@ -249,16 +258,10 @@ int worker_give(struct worker *w, const struct message *m, unsigned attempt, con
 }
 
 void worker_retire(struct worker *w) {
-	struct run *r = w->run;
-
 	assert(w->state == WORKER_IDLE);
 	w->told_to_leave = true;
-	leave(w);
-	run_close_input(r);
-	r->deadline_usec = clock_add_usec(clock_now_usec(), r->kill_grace_usec);
-	/* Without a timer the grace would never end. */
-	if (executor_arm(r->executor, r->deadline_usec) < 0)
-		run_kill(r);
+	let_end(w);
+	run_close_input(w->run);
 }
 
 /* --- its end ------------------------------------------------------------------------------------------------------------ */
@@ -272,15 +275,15 @@ static bool is_untouched(const struct worker *w) {
 
 void worker_report(struct worker *w, const struct run_result *process) {
 	struct run_result result = *process;
-	/* Whom we wanted to kill for what it did may have gone before, by itself: closing everything is how an end begins. */
+	/* Whom we wanted to kill for what it did may have gone before, by itself. */
 	bool expelled = process->end == RUN_STOPPED && w->problem;
-	bool killed = process->signaled && process->status == SIGKILL;
+	bool killed = expelled && process->signaled && process->status == SIGKILL;
 
 	if (!w->message_callbacks)
 		return;
 	result.duration_usec = clock_now_usec() - w->given_usec;
 	result.unanswered = true;
-	if (expelled && killed) {
+	if (killed || (process->end == RUN_TIMEOUT && w->problem)) {
 		result.end = RUN_MISBEHAVED;
 		result.problem = w->problem;
 	} else if (expelled || process->end == RUN_EXITED || process->end == RUN_SIGNALED) {
@@ -323,6 +326,7 @@ int worker_new(const struct program *p, const struct worker_callbacks *callbacks
 	r = run_start_worker(p, &run_callbacks, w, error, &w->run);
 	if (r < 0)
 		return r;
+	w->generation = program_generation(p);
 	*ret = TAKE(w);
 	return 0;
 }

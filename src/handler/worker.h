@@ -39,8 +39,9 @@ struct worker {
 	void *userdata;
 	enum worker_state state;
 	unsigned n_answers;  /* so far */
+	unsigned generation; /* of what keeps it from secrets (program.h) */
 	bool told_to_leave;  /* by worker_retire */
-	const char *problem; /* static; the rule that it broke, for which it is being killed; or NULL */
+	const char *problem; /* static; the rule that it broke, or what shows that it is about to end; or NULL */
 	/* Of the message in hand: */
 	const struct run_callbacks *message_callbacks; /* borrowed; NULL: there is none */
 	void *message_userdata;
@@ -65,7 +66,7 @@ DEFINE_CLEANUP(struct worker *, worker_free);
  * LEAVING. Another -errno (-ENOMEM ...): nothing was written, and it is still IDLE. */
 int worker_give(struct worker *w, const struct message *m, unsigned attempt, const struct run_callbacks *callbacks, void *userdata);
 
-/* Closes the stdin of one that is IDLE. It has handler.kill_grace to leave, before it is stopped as run_stop does. */
+/* Closes the stdin of one that is IDLE. It has handler.kill_grace to leave, before it is stopped as after a timeout. */
 void worker_retire(struct worker *w);
 
 /* In the callback `ended`: tells the end of the message that it had in hand, if any. */
