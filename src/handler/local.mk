@@ -41,5 +41,7 @@ tests_unit_test_run_output_SOURCES = tests/unit/test_run_output.c tests/unit/che
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c tests/unit/spawning.h
 tests_unit_test_spawn_plan_SOURCES = tests/unit/test_spawn_plan.c tests/unit/spawning.h tests/unit/check_main.h
 
-check_PROGRAMS += tests/unit/test_worker_answer
+check_PROGRAMS += tests/unit/test_feed tests/unit/test_worker tests/unit/test_worker_answer
+tests_unit_test_feed_SOURCES = tests/unit/test_feed.c tests/unit/check_main.h
+tests_unit_test_worker_SOURCES = tests/unit/test_worker.c tests/unit/check_main.h
 tests_unit_test_worker_answer_SOURCES = tests/unit/test_worker_answer.c tests/unit/check_main.h

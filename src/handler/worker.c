@@ -145,7 +145,8 @@ static void on_bytes(struct run *r, const char *data, size_t len, void *userdata
 	struct worker *w = userdata;
 	const char *problem;
 
-	if (w->state == WORKER_LEAVING || run_is_stopping(r))
+	/* What it says once it was told to stop is no answer. */
+	if (w->state == WORKER_LEAVING || r->end != RUN_EXITED)
 		return;
 	if (len == 0) {
 		on_silence(w);

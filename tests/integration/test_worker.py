@@ -375,15 +375,26 @@ def test_killed_with_a_message_in_hand(broker, rabbit, daemon, ledger, name):
 
 
 def test_idle_workers_that_die_cost_nothing(broker, rabbit, daemon, ledger, name):
-    """Killed while idle, again and again, also right before the next message: every message is acknowledged at its first attempt."""
+    """Killed while idle, again and again, also when the daemon learns of it together with the next message: every message is
+    acknowledged at its first attempt."""
     queue = rabbit.declare(name(), "quorum")
     d = daemon(config(broker, worker(queue, ledger)))
-    for i in range(12):
-        rabbit.publish(queue, message_id=f"m{i}")
-        d.wait_settled(i + 1)
-        os.kill(born(ledger)[-1], signal.SIGKILL)
+    rabbit.publish(queue, message_id="m0")
+    for i in range(1, 12):
+        d.wait_settled(i)
+        pid = born(ledger)[-1]
         if i % 2:
-            d.wait_log(f"pid={born(ledger)[-1]}: killed by signal KILL")
+            os.kill(pid, signal.SIGKILL)
+            d.wait_log(f"pid={pid}: killed by signal KILL")
+            rabbit.publish(queue, message_id=f"m{i}")
+        else:
+            d.signal(signal.SIGSTOP)
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not alive(pid))  # pylint: disable=cell-var-from-loop
+            rabbit.publish(queue, message_id=f"m{i}")
+            time.sleep(0.2)
+            d.signal(signal.SIGCONT)
+    d.wait_settled(12)
     d.stop()
     assert [s["decision"] for s in d.settled()] == ["ack"] * 12 and all(s["attempt"] == "1" for s in d.settled())
     assert len(born(ledger)) == 12
@@ -394,7 +405,7 @@ def test_crash_loop(broker, rabbit, daemon, ledger, name):
     goes on without the daemon being told."""
     queue = rabbit.declare(name(), "quorum")
     program = ledger.path.parent / "program"
-    program.write_text(f"#!/bin/sh\necho start >>{ledger}\necho broken >&2\nexit 3\n", encoding="utf-8")
+    program.write_text(f"#!/bin/sh\necho start $$ >>{ledger}\necho broken >&2\nexit 3\n", encoding="utf-8")
     program.chmod(0o755)
     ids = rabbit.publish_many(queue, [b"x"] * 3)
     d = daemon(config(broker, worker(queue, ledger, handler={"command": [str(program), str(ledger)]},
