@@ -12,7 +12,7 @@ import time
 import pytest
 
 from faults import Load, wait_handled
-from harness import HANDLERS, alive, configuration, handler, shell, stays, wait_until
+from harness import HANDLERS, ROOT, alive, configuration, handler, shell, stays, wait_until
 
 
 def worker(queue, ledger, **keys):
@@ -534,3 +534,34 @@ def test_idle_workers_stay(broker, rabbit, daemon, ledger, name):
     stays(lambda: alive(born(ledger)[0]), 0.5)
     d.stop()
     assert len(born(ledger)) == 1 and [s["decision"] for s in lines_of(d, "b")][-1] == "ack"
+
+
+# ------------------------------------------------------------------------------------------------------------- examples
+
+@pytest.mark.parametrize("example", ["worker.sh", "worker.py", "worker.php"])
+def test_examples(broker, rabbit, daemon, ledger, name, example):
+    """doc/workers: bodies of any size and content arrive; an empty one is rejected; what cannot be stored is tried again."""
+    queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
+    rabbit.queues.append(f"{queue}.retry.400")
+    folder = ledger.path.parent / "stored"
+    rng = random.Random(6)
+    bodies = [rng.randbytes(size) for size in (1, 2, 255, 4096, 65536, 100_001, 3_000_000)]
+    bodies += [b"\n", b"\0" * 5000, b"a\r\n\0\xff" * 999, b" x ", b'{"body_size":7}\n', "\u00e4\u20ac".encode()]
+    rabbit.publish(queue, b"no folder yet", message_id="early")
+    d = daemon(config(broker, worker(
+        queue, ledger, concurrency=2, retry={"delay": "100ms", "max_delay": "400ms", "queue_type": "classic"},
+        dead_letter={"routing_key": dead}, handler={"command": [str(ROOT / "doc" / "workers" / example), str(folder)]})))
+    d.wait_settled(1, decision="retry")
+    folder.mkdir()
+    rabbit.publish(queue, b"", message_id="empty")
+    rabbit.publish_many(queue, bodies)
+    d.wait_settled(len(bodies) + 1, decision="ack")
+    d.wait_settled(1, decision="reject")
+    d.stop()
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name[0] != "."} == {
+        hashlib.sha256(body).hexdigest(): body for body in [*bodies, b"no folder yet"]}
+    letters = rabbit.drain(dead)
+    assert [(p.message_id, p.headers["x-execd-reason"]) for p, _ in letters] == [
+        ("empty", "rejected by the worker: the body is empty")]
+    assert len({s["message_id"] for s in d.settled() if s["decision"] == "ack"}) == len(bodies) + 1
+    assert " a worker without a message has ended" not in d.log
