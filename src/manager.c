@@ -22,8 +22,8 @@ static bool is_in_trouble(const struct queue_view *view) {
 
 static int on_status(void *userdata, char **ret) {
 	struct manager *m = userdata;
-	/* At most one for each queue, and one for its copies; one for each publishing connection. */
-	struct status_trouble *troubles = calloc(2 * m->config->n_queues + m->config->n_brokers, sizeof(*troubles));
+	/* At most one for each queue, one for its copies and one for its workers; one for each publishing connection. */
+	struct status_trouble *troubles = calloc(3 * m->config->n_queues + m->config->n_brokers, sizeof(*troubles));
 	uint64_t now = clock_now_usec();
 	struct status_input in = {.stopping = m->state != MANAGER_RUNNING,
 				  .queues = m->config->n_queues,
@@ -53,6 +53,9 @@ static int on_status(void *userdata, char **ret) {
 		if (view.copy_trouble)
 			troubles[in.n_troubles++] = (struct status_trouble){m->config->queues[i].name, "cannot publish",
 									    view.copy_trouble};
+		if (view.worker_trouble)
+			troubles[in.n_troubles++] =
+				(struct status_trouble){m->config->queues[i].name, "waits for workers", view.worker_trouble};
 	}
 	for (size_t i = 0; i < m->config->n_brokers; i++) {
 		const struct uplink *l = &m->uplinks[i];

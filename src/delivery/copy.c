@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/strbuf.h"
+
 /* A header frame has room for 128 KiB; so much of it may be taken when the lines of stderr are added. */
 #define STDERR_ROOM (96 * 1024)
 #define SHORT_STRING_MAX 255
@@ -42,15 +44,43 @@ static const char *signal_name(int signal, char *buf, size_t size) {
 	return buf;
 }
 
+/* What a worker has answered; NULL: it has not. */
+static const char *describe_answer(const struct run_result *result) {
+	if (result->end != RUN_ANSWERED)
+		return NULL;
+	switch (result->answer.outcome) {
+	case OUTCOME_ACK:
+		return "acknowledged by the worker";
+	case OUTCOME_REQUEUE:
+		return "requeued by the worker";
+	case OUTCOME_RETRY:
+		return "the worker asked for a retry";
+	case OUTCOME_REJECT:
+		break;
+	}
+	return "rejected by the worker";
+}
+
 void copy_format_reason(const struct run_result *result, char *buf, size_t size) {
 	char what[64], number[16];
+	const char *answer = describe_answer(result);
 
+	if (answer) {
+		(void)snprintf(buf, size, "%s", answer);
+		return;
+	}
+	if (result->end == RUN_MISBEHAVED && result->problem) {
+		(void)snprintf(buf, size, "%s", result->problem);
+		return;
+	}
 	if (result->signaled)
 		(void)snprintf(what, sizeof(what), "killed by signal %s", signal_name(result->status, number, sizeof(number)));
 	else
 		(void)snprintf(what, sizeof(what), "exit status %d", result->status);
 	if (result->end == RUN_TIMEOUT)
 		(void)snprintf(buf, size, "timeout (%s)", what);
+	else if (result->problem)
+		(void)snprintf(buf, size, "%s; %s", what, result->problem);
 	else
 		(void)snprintf(buf, size, "%s", what);
 }
@@ -65,17 +95,25 @@ static int move_property(struct table *headers, const char *name, struct text *p
 }
 
 int copy_set_result(struct table *h, const struct copy_reason *why) {
-	char reason[192], number[16];
+	CLEANUP(strbuf_free) struct strbuf reason = STRBUF_INIT;
+	const struct worker_answer *answer = &why->result->answer;
+	char what[192], number[16];
 	const char *name;
-	size_t len;
 	int r;
 
-	copy_format_reason(why->result, reason, sizeof(reason));
-	len = strlen(reason);
-	if (why->note)
-		(void)snprintf(reason + len, sizeof(reason) - len, "; %s", why->note);
-	r = table_set_string(h, HEADER_REASON, reason, strlen(reason));
-	if (r < 0)
+	copy_format_reason(why->result, what, sizeof(what));
+	strbuf_append_str(&reason, what);
+	if (answer->reason) {
+		strbuf_append_str(&reason, ": ");
+		strbuf_append_escaped(&reason, answer->reason, answer->reason_len);
+	}
+	if (why->note) {
+		strbuf_append_str(&reason, "; ");
+		strbuf_append_str(&reason, why->note);
+	}
+	r = reason.failed ? -ENOMEM : table_set_string(h, HEADER_REASON, reason.data, reason.len);
+	/* A worker that has answered lives on. */
+	if (r < 0 || why->result->end == RUN_ANSWERED)
 		return r;
 	if (!why->result->signaled)
 		return table_set_i32(h, HEADER_EXIT_STATUS, why->result->status);

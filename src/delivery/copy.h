@@ -20,7 +20,7 @@
 #define HEADER_EXCHANGE HEADER_OURS "exchange"		 /* to which it was published first */
 #define HEADER_ROUTING_KEY HEADER_OURS "routing-key"	 /* with which it was published first */
 #define HEADER_HOST HEADER_OURS "host"			 /* where its handler ran */
-#define HEADER_REASON HEADER_OURS "reason"		 /* "exit status 65", "killed by signal KILL", ... */
+#define HEADER_REASON HEADER_OURS "reason"		 /* "exit status 65", "killed by signal KILL", "rejected by the worker: REASON", ... */
 #define HEADER_EXIT_STATUS HEADER_OURS "exit-status"	 /* integer */
 #define HEADER_SIGNAL HEADER_OURS "signal"		 /* "KILL" */
 #define HEADER_STDERR HEADER_OURS "stderr"		 /* the last lines of stderr */
@@ -49,5 +49,5 @@ int copy_set_result(struct table *headers, const struct copy_reason *why);
  * other is left as it is. (Whoever may publish to the queue can write these headers, too.) Without memory it stays as it is. */
 void copy_restore(struct message *m, const char *queue);
 
-/* "exit status 65", "killed by signal KILL", "timeout (exit status 0)". */
+/* "exit status 65", "killed by signal KILL", "timeout (exit status 0)", "rejected by the worker". */
 void copy_format_reason(const struct run_result *result, char *buf, size_t size);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/strbuf.h"
 #include "delivery/queue.h"
@@ -47,9 +48,10 @@ struct delivery *delivery_free(struct delivery *d) {
 	if (d) {
 		part(d);
 		list_remove(&d->node);
-		d->run = run_free(d->run);
+		d->task = task_free(d->task);
 		message_free(d->message);
 		tail_clear(&d->tail);
+		free(d->said);
 		free(d->note);
 		message_free(d->output);
 		delivery_clear_errands(d);
@@ -82,6 +84,22 @@ void delivery_note(struct delivery *d, const char *format, ...) {
 	b = STRBUF_INIT;
 }
 
+void delivery_set_result(struct delivery *d, const struct run_result *result) {
+	struct worker_answer *answer = &d->result.answer;
+
+	d->result = *result;
+	free(d->said);
+	d->said = NULL;
+	if (!answer->reason)
+		return;
+	/* Without memory it is not said why. */
+	d->said = malloc(answer->reason_len);
+	if (d->said)
+		memcpy(d->said, answer->reason, answer->reason_len);
+	answer->reason = d->said;
+	answer->reason_len = d->said ? answer->reason_len : 0;
+}
+
 struct delivery *delivery_inherit(struct delivery *elder) {
 	struct delivery *heir = elder->heir;
 
@@ -92,6 +110,8 @@ struct delivery *delivery_inherit(struct delivery *elder) {
 	heir->output = TAKE(elder->output);
 	free(heir->note);
 	heir->note = TAKE(elder->note);
+	free(heir->said);
+	heir->said = TAKE(elder->said);
 	tail_clear(&heir->tail);
 	heir->tail = elder->tail;
 	elder->tail = (struct tail){0};
@@ -102,7 +122,8 @@ static bool step_is_legal(enum delivery_state from, enum delivery_state to) {
 	switch (from) {
 	case DELIVERY_WAITING: /* HELD: too large to be tried */
 		return to != DELIVERY_PUBLISHING;
-	case DELIVERY_RUNNING:
+	case DELIVERY_RUNNING: /* WAITING: its worker had gone before it looked at it */
+		return to != DELIVERY_ATTACHED && to != DELIVERY_RUNNING;
 	case DELIVERY_ATTACHED:
 		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_PUBLISHING: /* PUBLISHING: after the reply, a copy */

@@ -9,7 +9,7 @@
 #include "config/config.h"
 #include "delivery/results.h"
 #include "delivery/tail.h"
-#include "handler/run.h"
+#include "handler/task.h"
 #include "message/message.h"
 
 enum delivery_state {
@@ -48,7 +48,7 @@ struct delivery {
 	struct queue *queue;	 /* borrowed: the owner */
 	struct message *message; /* owned until it is handed back to the broker room; while a copy is under way the publication's,
 				    and NULL after that if a stuck thread keeps it */
-	struct run *run;	 /* owned; while RUNNING */
+	struct task *task;	 /* owned; while RUNNING */
 	enum delivery_state state;
 	uint64_t epoch;	   /* of the message */
 	unsigned attempt;  /* 0: unknown */
@@ -60,6 +60,7 @@ struct delivery {
 	struct delivery *heir; /* borrowed; the ATTACHED delivery that gets the result of this one, which is lost; or NULL */
 	struct delivery *elder; /* borrowed; ATTACHED: the other way round */
 	struct run_result result; /* after RUNNING */
+	char *said;		  /* owned; what a worker gave as reason: result.answer.reason; or NULL */
 	char *note; /* owned; for the log: why it is not what the way the handler ended would lead to; NULL: nothing, or no memory */
 	enum outcome outcome;	/* likewise; what is being carried out */
 	struct message *output; /* owned; what the handler wrote to stdout, if it is to be published and was not yet; or NULL */
@@ -77,11 +78,14 @@ struct delivery {
 /* A WAITING delivery on no list. Takes the message only on success. -ENOMEM. */
 int delivery_new(struct queue *queue, struct message *message, struct delivery **ret);
 
-/* Frees the delivery, its message and its run (which is killed if it still runs), and parts it from its heir or elder. NULL-safe. */
+/* Frees the delivery, its message and its task (whose process is killed if it still has the message), and parts it from its heir or elder. NULL-safe. */
 struct delivery *delivery_free(struct delivery *d);
 
 /* Makes `heir` wait for the result of `elder`. */
 void delivery_attach(struct delivery *heir, struct delivery *elder);
+
+/* The handler has ended: keeps the result. */
+void delivery_set_result(struct delivery *d, const struct run_result *result);
 
 /* Forgets the errands that are done. */
 void delivery_clear_errands(struct delivery *d);

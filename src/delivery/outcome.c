@@ -24,7 +24,7 @@ static enum outcome decide_exit(const struct config_outcomes *policy, const stru
 	return result->output_error ? OUTCOME_REQUEUE : policy->on_large_output;
 }
 
-enum outcome outcome_decide(const struct config_outcomes *policy, const struct run_result *result) {
+static enum outcome decide(const struct config_outcomes *policy, const struct run_result *result) {
 	switch (result->end) {
 	case RUN_EXITED:
 		return result->signaled ? policy->on_signal : decide_exit(policy, result);
@@ -32,13 +32,28 @@ enum outcome outcome_decide(const struct config_outcomes *policy, const struct r
 		return policy->on_signal;
 	case RUN_TIMEOUT:
 		return policy->on_timeout;
+	case RUN_ANSWERED:
+		return result->answer.outcome;
+	case RUN_MISBEHAVED:
+		return policy->otherwise;
 	case RUN_STOPPED:
+	case RUN_UNTRIED:
 		return OUTCOME_REQUEUE;
 	}
 	return OUTCOME_REQUEUE;
 }
 
+enum outcome outcome_decide(const struct config_outcomes *policy, const struct run_result *result) {
+	enum outcome outcome = decide(policy, result);
+
+	if (!result->unanswered || outcome != OUTCOME_ACK)
+		return outcome;
+	return result->end == RUN_EXITED && policy->otherwise != OUTCOME_ACK ? policy->otherwise : OUTCOME_REQUEUE;
+}
+
 bool outcome_is_sound(const struct config_outcomes *policy, const struct run_result *result) {
+	if (result->end == RUN_ANSWERED)
+		return result->answer.outcome == OUTCOME_ACK || result->answer.outcome == OUTCOME_REJECT;
 	if (result->end != RUN_EXITED || result->signaled)
 		return false;
 	return config_statuses_has(&policy->reject, result->status) || outcome_decide(policy, result) == OUTCOME_ACK;

@@ -53,7 +53,7 @@ void queue_check_stopped(struct queue *q) {
 
 	for (size_t i = 0; i < ARRAY_SIZE(q->n); i++)
 		n += q->n[i];
-	if (q->state == QUEUE_STOPPING && n == 0 && q->cancels == 0)
+	if (q->state == QUEUE_STOPPING && n == 0 && q->cancels == 0 && pool_is_empty(q->pool))
 		queue_set_state(q, QUEUE_STOPPED, NULL);
 }
 
@@ -182,7 +182,7 @@ void queue_probe_started(struct queue *q, struct delivery *d) {
 
 static void queue_trip(struct queue *q, const struct delivery *d) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	char what[96];
+	char what[192];
 	size_t len;
 	const char *line = tail_last(&d->tail, &len);
 
@@ -208,8 +208,8 @@ void queue_handler_ended(struct queue *q, struct delivery *d) {
 		d->probe = false;
 		q->n_probes--;
 	}
-	/* What we stopped ourselves says nothing of the handler. */
-	if (d->result.end == RUN_STOPPED)
+	/* What we stopped ourselves says nothing of the handler; what has not looked at a message is the pool's affair. */
+	if (d->result.end == RUN_STOPPED || d->result.end == RUN_UNTRIED)
 		return;
 	if (outcome_is_sound(&q->config->outcomes, &d->result)) {
 		q->failures = 0;
@@ -317,6 +317,8 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 	if (r == 0)
 		r = program_new(executor, config, &q->program);
 	if (r == 0)
+		r = pool_new(event, q->program, &queue_work_pool_callbacks, q, &q->pool);
+	if (r == 0)
 		r = results_init(&q->results, &config->results);
 	if (r == 0)
 		r = queue_add_lanes(q);
@@ -340,6 +342,7 @@ struct queue *queue_free(struct queue *q) {
 		return NULL;
 	queue_work_clear(q);
 	queue_reply_clear(q);
+	q->pool = pool_free(q->pool);
 	q->program = program_free(q->program);
 	results_clear(&q->results);
 	sd_event_source_disable_unref(q->probe_timer);
@@ -362,6 +365,7 @@ void queue_stop(struct queue *q) {
 	queue_set_state(q, QUEUE_STOPPING, NULL);
 	queue_work_return_waiting(q, "the daemon stops");
 	queue_work_requeue_held(q);
+	pool_close(q->pool);
 	queue_check_stopped(q);
 }
 
@@ -370,13 +374,17 @@ void queue_stop_handlers(struct queue *q, bool now) {
 }
 
 void queue_look(const struct queue *q, struct queue_view *ret) {
+	/* Workers that are to leave are awaited like handlers. */
+	unsigned leaving = q->state == QUEUE_STOPPING ? pool_leaving(q->pool) : 0;
+
 	*ret = (struct queue_view){.state = q->state,
 				   .reason = q->reason,
 				   .attempted = q->attempted,
 				   .consumed = q->consumed,
 				   .copy_trouble = q->copy_trouble,
 				   .waiting = q->n[DELIVERY_WAITING] + q->n[DELIVERY_ATTACHED],
-				   .running = q->n[DELIVERY_RUNNING],
+				   .worker_trouble = pool_trouble(q->pool),
+				   .running = q->n[DELIVERY_RUNNING] + leaving,
 				   .publishing = q->n[DELIVERY_PUBLISHING],
 				   .answering = q->n_answering,
 				   .held = q->n[DELIVERY_HELD],

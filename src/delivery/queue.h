@@ -77,8 +77,9 @@ struct queue_view {
 	bool attempted;	    /* has consumed, or its first attempt has failed */
 	bool consumed;	    /* has consumed */
 	const char *copy_trouble; /* why the last copy, reply or forwarded output failed, NULL if it did not; likewise borrowed */
+	const char *worker_trouble; /* why workers are started with a delay, NULL if they are not; likewise */
 	unsigned waiting;   /* messages by what happens to them */
-	unsigned running;
+	unsigned running;   /* and, of a queue that stops, workers without a message that have not ended yet */
 	unsigned publishing;
 	unsigned answering; /* of these, for which a copy may still have to be published */
 	unsigned held;

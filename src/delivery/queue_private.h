@@ -27,6 +27,7 @@ struct queue {
 	struct broker *broker;			 /* borrowed */
 	struct publisher *publisher;		 /* borrowed; NULL: nothing is ever published for this queue */
 	struct program *program;		 /* owned */
+	struct pool *pool;			 /* owned */
 	struct dispatcher *dispatcher;		 /* borrowed */
 	struct consumer *consumer;		 /* borrowed: the broker's */
 	const struct queue_callbacks *callbacks; /* borrowed */
@@ -103,6 +104,9 @@ uint32_t queue_random(void);
 int queue_work_init(struct queue *q);
 /* Frees every delivery; their handlers are killed. */
 void queue_work_clear(struct queue *q);
+
+/* To be told of by the workers. */
+extern const struct pool_callbacks queue_work_pool_callbacks;
 
 /* The only way from state to state: keeps lists and counts. */
 void queue_work_move(struct queue *q, struct delivery *d, enum delivery_state state);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -187,10 +188,16 @@ static void reject(struct queue *q, struct delivery *d) {
 }
 
 static void retry(struct queue *q, struct delivery *d) {
+	const struct config_retry *policy = &q->config->retry;
 	unsigned attempt = d->uncounted && d->attempt > 0 ? d->attempt - 1 : d->attempt;
 	uint64_t delay;
+	bool again;
 
-	if (retry_next(&q->config->retry, attempt, queue_random(), &delay)) {
+	if (d->result.end == RUN_ANSWERED && d->result.answer.has_delay)
+		again = retry_asked(policy, attempt, d->result.answer.delay_usec, &delay);
+	else
+		again = retry_next(policy, attempt, queue_random(), &delay);
+	if (again) {
 		queue_copy_retry(q, d, delay);
 		return;
 	}
@@ -236,11 +243,11 @@ static void refuse(struct queue *q, struct delivery *d, const char *reason) {
 
 /* --- running handlers ------------------------------------------------------------------------------------------ */
 
-static void on_run_line(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata) {
+static void on_task_line(struct task *t, int stream, const char *text, size_t len, bool cut, void *userdata) {
 	struct delivery *d = userdata;
 
 	if (d->queue->config->handler.output == CONFIG_OUTPUT_LOG)
-		report_output(d->queue->config->name, d->message, run_pid(r), stream, text, len, cut);
+		report_output(d->queue->config->name, d->message, task_pid(t), stream, text, len, cut);
 	if (stream == 2)
 		tail_add(&d->tail, text, len);
 }
@@ -252,7 +259,7 @@ void queue_work_start(struct queue *q) {
 }
 
 /* Takes what the handler wrote if it is to be published, and decides what becomes of the message: also by that. */
-static void take_output(struct queue *q, struct delivery *d, struct run *r) {
+static void take_output(struct queue *q, struct delivery *d, struct task *t) {
 	CLEANUP(strbuf_free) struct strbuf max = STRBUF_INIT;
 	const struct config_outcomes *policy = &q->config->outcomes;
 	bool wanted = queue_reply_wanted(q, d);
@@ -264,7 +271,7 @@ static void take_output(struct queue *q, struct delivery *d, struct run *r) {
 	}
 	d->outcome = outcome_decide(policy, &d->result);
 	if (wanted && d->outcome == OUTCOME_ACK) {
-		d->result.output_error = -run_take_output(r, &d->output);
+		d->result.output_error = -task_take_output(t, &d->output);
 		d->outcome = outcome_decide(policy, &d->result);
 	}
 	if (!outcome_is_spoiled(policy, &d->result))
@@ -277,19 +284,35 @@ static void take_output(struct queue *q, struct delivery *d, struct run *r) {
 	delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
 }
 
-static void on_run_ended(struct run *r, const struct run_result *result, void *userdata) {
+/* Its worker had gone before it read anything of it: it waits for another one, before the others. */
+static void put_back(struct queue *q, struct delivery *d) {
+	struct list *waiting = &q->deliveries[DELIVERY_WAITING];
+
+	if (!queue_is_taking(q) && !(q->state == QUEUE_PAUSED && queue_keeps_consumer(q))) {
+		give_back(q, d, q->state == QUEUE_PAUSED ? "the queue is paused" : "the daemon stops");
+		return;
+	}
+	tail_clear(&d->tail);
+	queue_work_move(q, d, DELIVERY_WAITING);
+	list_remove(&d->node);
+	list_insert_before(waiting->next, &d->node);
+}
+
+static void on_task_ended(struct task *t, const struct run_result *result, void *userdata) {
 	struct delivery *d = userdata;
 	struct queue *q = d->queue;
 
-	d->result = *result; /* the run may own the original */
-	take_output(q, d, r);
+	delivery_set_result(d, result);
+	take_output(q, d, t);
 	if (d->result.incomplete)
-		report_incomplete(q->config->name, d->message, run_pid(r));
-	d->run = run_free(r);
+		report_incomplete(q->config->name, d->message, task_pid(t));
+	d->task = task_free(t);
 	dispatcher_release(q->dispatcher);
 	queue_handler_ended(q, d);
 	if (d->lost)
 		queue_lost_decide(q, d);
+	else if (d->result.end == RUN_UNTRIED)
+		put_back(q, d);
 	else
 		queue_work_decide(q, d);
 	queue_work_start(q);
@@ -297,7 +320,24 @@ static void on_run_ended(struct run *r, const struct run_result *result, void *u
 	queue_changed(q);
 }
 
-static const struct run_callbacks run_callbacks = {.line = on_run_line, .ended = on_run_ended};
+static const struct task_callbacks task_callbacks = {.line = on_task_line, .ended = on_task_ended};
+
+static void on_worker_line(pid_t pid, const char *text, size_t len, bool cut, void *userdata) {
+	const struct queue *q = userdata;
+
+	if (q->config->handler.output == CONFIG_OUTPUT_LOG)
+		report_output(q->config->name, NULL, pid, STDERR_FILENO, text, len, cut);
+}
+
+static void on_pool_changed(void *userdata) {
+	struct queue *q = userdata;
+
+	queue_work_start(q);
+	queue_check_stopped(q);
+	queue_changed(q);
+}
+
+const struct pool_callbacks queue_work_pool_callbacks = {.line = on_worker_line, .changed = on_pool_changed};
 
 /* The handler could not be started for the first of the waiting messages. */
 static void start_failed(struct queue *q, const struct spawn_error *error) {
@@ -338,7 +378,7 @@ static bool may_start(struct queue *q) {
 		return false;
 	if (q->state == QUEUE_PAUSED || (q->state == QUEUE_PROBING && q->n_probes > 0))
 		return false;
-	return is_due(q);
+	return pool_is_ready(q->pool) && is_due(q);
 }
 
 /* dispatcher_entry.start */
@@ -348,8 +388,10 @@ static bool start_one(struct dispatcher_entry *entry) {
 	while (may_start(q)) {
 		struct delivery *d = LIST_FIRST(&q->deliveries[DELIVERY_WAITING], struct delivery, node);
 		struct spawn_error error;
-		int r = run_start(q->program, d->message, d->attempt, &run_callbacks, d, &error, &d->run);
+		int r = task_start(q->pool, d->message, d->attempt, &task_callbacks, d, &error, &d->task);
 
+		if (r == TASK_NOT_NOW)
+			return false;
 		if (r == RUN_REFUSED) {
 			refuse(q, d, run_refusal(q->program));
 			continue;
@@ -358,9 +400,9 @@ static bool start_one(struct dispatcher_entry *entry) {
 			start_failed(q, &error);
 			continue;
 		}
-		rate_count(&q->rate, run_started_usec(d->run));
+		rate_count(&q->rate, task_started_usec(d->task));
 		queue_work_move(q, d, DELIVERY_RUNNING);
-		report_omissions(q->config->name, d->message, run_omissions(d->run));
+		report_omissions(q->config->name, d->message, task_omissions(d->task));
 		if (q->state == QUEUE_PROBING)
 			queue_probe_started(q, d);
 		return true;
@@ -371,10 +413,11 @@ static bool start_one(struct dispatcher_entry *entry) {
 void queue_work_stop_handlers(struct queue *q, bool now) {
 	LIST_FOREACH(d, &q->deliveries[DELIVERY_RUNNING], struct delivery, node) {
 		if (now)
-			run_kill(d->run);
+			task_kill(d->task);
 		else
-			run_stop(d->run);
+			task_stop(d->task);
 	}
+	pool_stop(q->pool, now);
 }
 
 /* --- what the broker room delivers ------------------------------------------------------------------------------- */

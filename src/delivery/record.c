@@ -34,6 +34,8 @@ void record_identify(const struct record_input *in, struct record *ret) {
 	ret->n_fields = 0;
 	ret->n_numbers = 0;
 	add_string(ret, "AMQP_QUEUE", in->queue);
+	if (!m)
+		return;
 	add_number(ret, "AMQP_DELIVERY_TAG", m->delivery_tag);
 	if (m->properties.message_id.data)
 		add_field(ret, "AMQP_MESSAGE_ID", m->properties.message_id.data, m->properties.message_id.len);
@@ -43,6 +45,25 @@ static void append_seconds(struct strbuf *b, const char *key, uint64_t usec) {
 	strbuf_printf(b, " %s=%" PRIu64 ".%03" PRIu64 "s", key, usec / USEC_PER_SEC, usec % USEC_PER_SEC / USEC_PER_MSEC);
 }
 
+/* What is known of a process that has ended. */
+static void format_status(const struct run_result *result, struct record *r) {
+	struct strbuf *b = &r->text;
+	const char *name = result->signaled ? sigabbrev_np(result->status) : NULL;
+
+	if (!result->signaled) {
+		strbuf_printf(b, " exit=%d", result->status);
+		add_number(r, "HANDLER_EXIT_STATUS", (uint64_t)result->status);
+		return;
+	}
+	if (name)
+		strbuf_printf(b, " signal=%s", name);
+	else
+		strbuf_printf(b, " signal=%d", result->status);
+	if (result->dumped)
+		strbuf_append_str(b, " core=yes");
+	add_number(r, "HANDLER_SIGNAL", (uint64_t)result->status);
+}
+
 static void format_result(const struct run_result *result, struct record *r) {
 	struct strbuf *b = &r->text;
 
@@ -50,19 +71,11 @@ static void format_result(const struct run_result *result, struct record *r) {
 		strbuf_append_str(b, " timeout=yes");
 	if (result->end == RUN_STOPPED)
 		strbuf_append_str(b, " stopped=yes");
-	if (result->signaled) {
-		const char *name = sigabbrev_np(result->status);
-
-		if (name)
-			strbuf_printf(b, " signal=%s", name);
-		else
-			strbuf_printf(b, " signal=%d", result->status);
-		if (result->dumped)
-			strbuf_append_str(b, " core=yes");
-		add_number(r, "HANDLER_SIGNAL", (uint64_t)result->status);
+	if (result->end == RUN_ANSWERED) {
+		strbuf_printf(b, " answer=%s", outcome_to_string(result->answer.outcome));
+		add_string(r, "HANDLER_ANSWER", outcome_to_string(result->answer.outcome));
 	} else {
-		strbuf_printf(b, " exit=%d", result->status);
-		add_number(r, "HANDLER_EXIT_STATUS", (uint64_t)result->status);
+		format_status(result, r);
 	}
 	append_seconds(b, "duration", result->duration_usec);
 	add_number(r, "HANDLER_DURATION_USEC", result->duration_usec);
@@ -88,6 +101,30 @@ static void format_stderr(const struct tail *tail, struct record *r) {
 	strbuf_append_str(&r->text, " stderr=");
 	strbuf_append_value(&r->text, line, len);
 	add_field(r, "HANDLER_STDERR", line, len);
+}
+
+/* Why, of all who have something to say: a worker, what it did wrong, and who decided. */
+static void format_reason(const struct record_input *in, struct strbuf *b) {
+	CLEANUP(strbuf_free) struct strbuf reason = STRBUF_INIT;
+	const struct run_result *result = in->result;
+	const char *problem = result ? result->problem : NULL;
+
+	if (result && result->answer.reason)
+		strbuf_append(&reason, result->answer.reason, result->answer.reason_len);
+	if (problem) {
+		strbuf_append_str(&reason, reason.len > 0 ? "; " : "");
+		strbuf_append_str(&reason, problem);
+	}
+	if (in->reason) {
+		strbuf_append_str(&reason, reason.len > 0 ? "; " : "");
+		strbuf_append_str(&reason, in->reason);
+	}
+	if (reason.failed)
+		b->failed = true;
+	if (reason.failed || reason.len == 0)
+		return;
+	strbuf_append_str(b, " reason=");
+	strbuf_append_value(b, reason.data, reason.len);
 }
 
 int record_format(const struct record_input *in, struct record *ret) {
@@ -118,10 +155,7 @@ int record_format(const struct record_input *in, struct record *ret) {
 	format_target(in->copy, "copy", "AMQP_COPY", ret);
 	format_target(in->reply, "reply", "AMQP_REPLY", ret);
 	format_target(in->forward, "forward", "AMQP_FORWARD", ret);
-	if (in->reason) {
-		strbuf_append_str(b, " reason=");
-		strbuf_append_value(b, in->reason, strlen(in->reason));
-	}
+	format_reason(in, b);
 	format_stderr(in->tail, ret);
 	if (b->failed) {
 		record_clear(ret);

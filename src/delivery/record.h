@@ -41,12 +41,13 @@ struct record {
 };
 
 /* Makes `settled queue=mail tag=7 message_id=a1 attempt=1 exit=0 duration=0.012s decision=ack` and fields AMQP_QUEUE=,
- * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, AMQP_COPY=, AMQP_REPLY=, AMQP_FORWARD=, HANDLER_EXIT_STATUS= or HANDLER_SIGNAL=,
- * HANDLER_DURATION_USEC=, HANDLER_STDERR=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
+ * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, AMQP_COPY=, AMQP_REPLY=, AMQP_FORWARD=, HANDLER_EXIT_STATUS=,
+ * HANDLER_SIGNAL= or HANDLER_ANSWER=, HANDLER_DURATION_USEC=, HANDLER_STDERR=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
  * borrow from the input. -ENOMEM. */
 int record_format(const struct record_input *in, struct record *ret);
 
-/* Prepares the fields alone, for a line of a handler's output: AMQP_QUEUE=, AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=. */
+/* Prepares the fields alone, for a line of a handler's output: AMQP_QUEUE=, AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=; the queue alone if
+ * there is no message. */
 void record_identify(const struct record_input *in, struct record *ret);
 
 void record_clear(struct record *r);

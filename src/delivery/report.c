@@ -35,7 +35,9 @@ void report_output(const char *queue, const struct message *m, int pid, int stre
 	r.fields[r.n_fields++] = (struct log_field){"HANDLER_STREAM", name, strlen(name)};
 	strbuf_append_str(&b, "output queue=");
 	strbuf_append_value(&b, queue, strlen(queue));
-	strbuf_printf(&b, " tag=%" PRIu64 " pid=%d %s: ", m->delivery_tag, pid, name);
+	if (m)
+		strbuf_printf(&b, " tag=%" PRIu64, m->delivery_tag);
+	strbuf_printf(&b, " pid=%d %s: ", pid, name);
 	strbuf_append_escaped(&b, text, len);
 	if (cut)
 		strbuf_append_str(&b, " [cut]");

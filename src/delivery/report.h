@@ -7,7 +7,7 @@
 /* Logs the line of record.h: info for an ack or an untried message, warning for everything else. */
 void report_message(const struct record_input *in);
 
-/* Logs a line of a handler's output, escaped, with the message's fields: stdout as info, stderr as notice. `cut`: the
+/* Logs a line of a handler's output, escaped, with the message's fields (NULL: a worker's that has none): stdout as info, stderr as notice. `cut`: the
  * line or the run's output was cut here. */
 void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut);
 

@@ -7,12 +7,21 @@
 
 #include "base/clock.h"
 
+/* An attempt of unknown number is the first. */
+static unsigned number_of(unsigned attempt) {
+	return attempt > 0 ? attempt : 1;
+}
+
+static bool is_last(const struct config_retry *policy, unsigned attempt) {
+	return policy->max_attempts > 0 && number_of(attempt) >= policy->max_attempts;
+}
+
 bool retry_next(const struct config_retry *policy, unsigned attempt, uint32_t random, uint64_t *ret_delay_usec) {
-	unsigned n = attempt > 0 ? attempt : 1;
+	unsigned n = number_of(attempt);
 	double delay;
 	uint64_t msec;
 
-	if (policy->max_attempts > 0 && n >= policy->max_attempts)
+	if (is_last(policy, attempt))
 		return false;
 	/* A large power is infinity, of which fmin makes the maximum. */
 	delay = fmin((double)policy->delay_usec * pow(policy->multiplier, (double)(n - 1)), (double)policy->max_delay_usec);
@@ -23,6 +32,37 @@ bool retry_next(const struct config_retry *policy, unsigned attempt, uint32_t ra
 	if (msec > RETRY_DELAY_MAX_MSEC)
 		msec = RETRY_DELAY_MAX_MSEC;
 	*ret_delay_usec = msec * USEC_PER_MSEC;
+	return true;
+}
+
+/* The first of the series that is not below. */
+static uint64_t round_up(uint64_t msec) {
+	static const uint64_t tenths[] = {10, 12, 15, 20, 25, 30, 40, 50, 60, 80};
+
+	for (uint64_t power = 1;; power *= 10)
+		for (size_t i = 0; i < ARRAY_SIZE(tenths); i++) {
+			uint64_t step = (tenths[i] * power + 9) / 10;
+
+			if (step >= msec)
+				return step;
+		}
+}
+
+bool retry_asked(const struct config_retry *policy, unsigned attempt, uint64_t asked_usec, uint64_t *ret_delay_usec) {
+	uint64_t max = policy->max_delay_usec / USEC_PER_MSEC, msec = asked_usec / USEC_PER_MSEC;
+
+	if (is_last(policy, attempt))
+		return false;
+	if (max < 1)
+		max = 1;
+	if (max > RETRY_DELAY_MAX_MSEC)
+		max = RETRY_DELAY_MAX_MSEC;
+	if (asked_usec % USEC_PER_MSEC > 0)
+		msec++;
+	/* Before it is rounded, too: the series has an end. */
+	if (msec < max)
+		msec = round_up(msec);
+	*ret_delay_usec = (msec < max ? msec : max) * USEC_PER_MSEC;
 	return true;
 }
 

@@ -21,6 +21,11 @@
  * *ret_delay_usec is the delay: a whole number of milliseconds, at least 1. `random`: any 32-bit random number. */
 bool retry_next(const struct config_retry *policy, unsigned attempt, uint32_t random, uint64_t *ret_delay_usec);
 
+/* The same for a message whose handler says itself how long to wait. Each delay is a queue at the broker, so that is rounded up to one of
+ * a few: 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6 or 8 times a power of ten seconds, in whole milliseconds, from 1; at most the policy's
+ * maximum. */
+bool retry_asked(const struct config_retry *policy, unsigned attempt, uint64_t asked_usec, uint64_t *ret_delay_usec);
+
 /* The name of the queue in which messages of `queue` wait for this delay. All that it is declared with is in its name: two daemons
  * with different settings never declare one queue in two ways. */
 void retry_queue_name(const char *queue, enum config_queue_type type, uint64_t delay_usec, char name[static RETRY_NAME_MAX]);

@@ -43,6 +43,7 @@ struct confine {
 	int ruleset;	/* owned; -1: nothing is confined */
 	int mounts_fd;	/* owned; tells when something was mounted; -1: nobody tells */
 	bool made;	/* there was a look */
+	unsigned generation;
 	bool unsettled; /* a directory had changed just before it was read, so its stamp proves nothing; or something was mounted since */
 	struct confine_rules rules;
 	struct stamp *stamps; /* owned; one for each of rules.directories */
@@ -218,6 +219,7 @@ int confine_look(struct confine *c, int *ret_fd) {
 	if (r < 0 && r != -EOPNOTSUPP && r != -ENOSYS)
 		return r;
 	c->made = true;
+	c->generation++;
 	if (r < 0)
 		c->retry_usec = r == -ENOSYS ? USEC_INFINITY : clock_add_usec(clock_now_usec(), RETRY_USEC);
 	/* That the kernel is old is no news of today. */
@@ -226,6 +228,10 @@ int confine_look(struct confine *c, int *ret_fd) {
 	c->ruleset = TAKE_FD(fd);
 	*ret_fd = c->ruleset;
 	return 0;
+}
+
+unsigned confine_generation(const struct confine *c) {
+	return c->generation;
 }
 
 bool confine_needs_no_new_privs(const struct confine *c) {

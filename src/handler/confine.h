@@ -36,5 +36,8 @@ int confine_look(struct confine *c, int *ret_fd);
  * that have come since. */
 bool confine_is_stale(struct confine *c);
 
+/* Counts the rulesets that confine_look has made. */
+unsigned confine_generation(const struct confine *c);
+
 /* Whether the process has to give up gaining privileges by what it executes (no_new_privs) before it may be confined. */
 bool confine_needs_no_new_privs(const struct confine *c);

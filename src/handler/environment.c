@@ -357,7 +357,7 @@ int environment_build(struct environment *env, const char *home, const char *use
 	environment_reset(env);
 	env->message_max = message_max;
 	r = add_base(env, home, user, &queue->handler);
-	if (r == 0)
+	if (r == 0 && m)
 		r = add_message(env, queue, m, attempt);
 	return r < 0 ? r : environment_finish(env);
 }

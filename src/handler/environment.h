@@ -48,7 +48,7 @@ static inline void environment_clear_cleanup(struct environment *env) {
 	environment_clear(env);
 }
 
-/* Builds the environment described at run_start (run.h) for one message into `env`, which was initialised or used
+/* Builds the environment described at run_start (run.h) for one message (NULL: for a worker, without any) into `env`, which was initialised or used
  * before. handler.metadata says which part of the message is in it. `home` and `user` become HOME and USER. Left out, and told in `omitted`: what contains NUL, makes a string
  * longer than ENVIRONMENT_STRING_MAX, goes beyond message_max in all (headers only: everything else is small and comes
  * first), headers after the first ENVIRONMENT_HEADERS_MAX variables, headers without a name, and headers whose variable

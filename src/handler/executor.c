@@ -53,14 +53,41 @@ int executor_watch(struct run_stream *s) {
 	return epoll_ctl(s->run->executor->epoll_fd, EPOLL_CTL_ADD, s->fd, &event) < 0 ? -errno : 0;
 }
 
-/* No EPOLL_CTL_DEL: nobody else holds our end of the pipe, so closing it takes it out. What is left to do is for the
- * events that were fetched already. */
-void executor_unwatch(struct run_stream *s) {
+static void forget_events(const struct run_stream *s) {
 	struct executor *e = s->run->executor;
 
 	for (int i = 0; i < e->n_events; i++)
 		if (e->events[i].data.ptr == s)
 			e->events[i].data.ptr = NULL;
+}
+
+/* No EPOLL_CTL_DEL: nobody else holds our end of the pipe, so closing it takes it out. What is left to do is for the
+ * events that were fetched already. */
+void executor_unwatch(struct run_stream *s) {
+	forget_events(s);
+}
+
+int executor_watch_input(struct run_stream *s) {
+	struct epoll_event event = {.events = EPOLLOUT, .data.ptr = s};
+
+	return epoll_ctl(s->run->executor->epoll_fd, EPOLL_CTL_ADD, s->fd, &event) < 0 ? -errno : 0;
+}
+
+void executor_unwatch_input(struct run_stream *s) {
+	(void)epoll_ctl(s->run->executor->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
+	forget_events(s);
+}
+
+void executor_read_first(struct run_stream *s) {
+	struct executor *e = s->run->executor;
+
+	for (int i = 0; i < e->n_events; i++) {
+		if (e->events[i].data.ptr != s)
+			continue;
+		e->events[i].data.ptr = NULL;
+		run_read(s, e->events[i].events, false);
+		return;
+	}
 }
 
 int executor_arm(struct executor *e, uint64_t deadline_usec) {
@@ -116,7 +143,11 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
 	for (int i = 0; i < e->n_events; i++) {
 		struct run_stream *s = e->events[i].data.ptr;
 
-		if (s)
+		/* Once: a callback may look for what is left, and have it read first. */
+		e->events[i].data.ptr = NULL;
+		if (s && s == &s->run->input)
+			s->run->callbacks->writable(s->run, s->run->userdata);
+		else if (s)
 			run_read(s, e->events[i].events, false);
 	}
 	e->n_events = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What executor.c, kill.c and run.c share; nobody else includes it. One executor serves all runs with four event
+/* What executor.c, kill.c, run.c and worker.c and run_worker.c share; nobody else includes it. One executor serves all runs with four event
  * sources in all (children, output, deadlines, signals that are due), so that a run costs the loop nothing but two
  * epoll_ctl(2). */
 #pragma once
@@ -32,7 +32,7 @@ struct run_descendant {
 	uint64_t start; /* see struct tree_process */
 };
 
-/* Our end of stdout or stderr. */
+/* Our end of stdout or stderr, or of a worker's stdin. */
 struct run_stream {
 	struct run *run;
 	int fd; /* owned; -1 once at end of file */
@@ -64,6 +64,7 @@ struct run {
 	void *userdata;
 	char *omissions; /* owned; NULL if none */
 	struct run_stream streams[2];
+	struct run_stream input; /* of a worker; -1 for any other */
 	struct output output;
 	bool captures;		/* stdout goes to capture, not to output */
 	struct capture capture;
@@ -105,6 +106,9 @@ void executor_forget(struct run *r);                  /* it was reaped, or nobod
 struct run *executor_find(struct executor *e, pid_t pid); /* NULL if it is no handler's */
 int executor_watch(struct run_stream *s);                 /* reads it when it is readable. -errno of epoll_ctl(2) */
 void executor_unwatch(struct run_stream *s);              /* before its descriptor is closed, which ends the watching */
+int executor_watch_input(struct run_stream *s); /* callbacks.writable when it takes something, or never will again. -errno */
+void executor_unwatch_input(struct run_stream *s);
+void executor_read_first(struct run_stream *s); /* reads it now if it is among what was found to be readable */
 int executor_arm(struct executor *e, uint64_t deadline_usec); /* makes the timer fire then, or before. -errno */
 void executor_signal_soon(struct run *r); /* in the next turn of the loop, sends the signal that its state calls for */
 
@@ -112,7 +116,19 @@ void executor_signal_soon(struct run *r); /* in the next turn of the loop, sends
 void kill_due(struct executor *e);      /* sends what is due */
 void kill_targeted(struct executor *e); /* SIGKILL to the whole trees of all targeted runs, and untargets them */
 
+/* run_worker.c */
+/* Starts the program without a message, to stay: as a worker, whose stdin is a pipe that `input` is our end of, non-blocking, and
+ * whose stdout goes to callbacks->bytes. It has no deadline. As run_start. */
+int run_start_worker(const struct program *p, const struct run_callbacks *callbacks, void *userdata,
+		     struct spawn_error *error, struct run **ret);
+void run_close_input(struct run *r);
+
 /* run.c */
+/* Not started. NULL: no memory. */
+struct run *run_new(struct executor *e, const struct config_handler *handler, const struct run_callbacks *callbacks,
+		    void *userdata);
+/* Makes streams[i] and the descriptor that becomes the handler's stdout (0) or stderr (1), above 3. -errno. */
+int run_open_output(struct run *r, int i, enum config_output output, int *ret_child_fd);
 struct run *run_new_stray(struct executor *e); /* for executor.stray; on the list of runs. NULL: no memory */
 void run_free_stray(struct run *r);
 bool run_is_stopping(const struct run *r); /* TERMINATING or KILLING: what it leaves behind has to go with it */

@@ -72,6 +72,14 @@ void output_feed(struct output *o, int stream, const char *data, size_t len, out
 	o->dropped += len;
 }
 
+void output_renew(struct output *o) {
+	o->bytes = o->dropped = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(o->streams); i++) {
+		o->streams[i].passed = 0;
+		o->streams[i].finished = false;
+	}
+}
+
 void output_end(struct output *o, int stream, output_line *line, void *userdata) {
 	struct output_stream *s = stream_of(o, stream);
 

@@ -29,5 +29,8 @@ struct output {
 /* Takes the next len bytes of stream 1 or 2 and calls `line` for each line that they complete or cut. */
 void output_feed(struct output *o, int stream, const char *data, size_t len, output_line *line, void *userdata);
 
+/* The limits of RUN_OUTPUT_MAX and the counts begin anew; what was begun of a line stays. */
+void output_renew(struct output *o);
+
 /* The stream has ended: a last line without newline is passed on. */
 void output_end(struct output *o, int stream, output_line *line, void *userdata);

@@ -46,11 +46,9 @@ int program_new(struct executor *executor, const struct config_queue *queue, str
 		return -ENOMEM;
 	p->executor = executor;
 	p->queue = queue;
-	if (queue->handler.mode == CONFIG_MODE_EXEC) {
-		r = command_parse(queue->handler.command, &p->command);
-		if (r < 0)
-			return r;
-	}
+	r = command_parse(queue->handler.command, &p->command);
+	if (r < 0)
+		return r;
 	/* So that what cannot be had of this is in the log from the start on; it is looked at again for each run. */
 	if (resolve(p) == 0)
 		(void)confine(p, &plan, &error);
@@ -89,6 +87,18 @@ static void add_limits(struct spawn_plan *plan, const struct config_rlimits *l) 
 	add_limit(plan, l->has_processes, RLIMIT_NPROC, "processes", l->processes, l->processes);
 	add_limit(plan, l->has_file_size, RLIMIT_FSIZE, "file_size", l->file_size, l->file_size);
 	add_limit(plan, l->has_core, RLIMIT_CORE, "core", l->core, l->core);
+}
+
+unsigned program_generation(const struct program *p) {
+	struct confine *c = confine_of(p);
+
+	return c ? confine_generation(c) : 0;
+}
+
+bool program_is_outdated(const struct program *p, unsigned generation) {
+	struct confine *c = confine_of(p);
+
+	return c && (confine_generation(c) != generation || confine_is_stale(c));
 }
 
 int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error) {

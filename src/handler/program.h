@@ -15,7 +15,7 @@ struct executor;
 struct program {
 	struct executor *executor;	  /* borrowed; outlives it; NULL: it is never run, only looked at */
 	const struct config_queue *queue; /* borrowed; outlives it */
-	struct command command;	  /* its arguments; of a worker none */
+	struct command command;	  /* its arguments; of a worker they have nothing of a message in them */
 	struct identity identity; /* whom it runs as, as far as is known */
 	int identity_error;	  /* 0, or why that is not known: identity_missing tells what */
 	struct spawn_error identity_missing;
@@ -31,6 +31,11 @@ DEFINE_CLEANUP(struct program *, program_free);
 /* Looks anew at what a run depends on outside of us: user and group, directory, command, interpreter (probe.h). 0, or -errno with
  * `error` overwritten: a run would fail, as far as can be told without one. */
 int program_probe(struct program *p, struct spawn_error *error);
+
+/* Which version of the daemon's secrets its processes are kept from now (confine.h); and whether those that were started with that of
+ * `generation` are kept from others, or from what is none. The latter costs some system calls. */
+unsigned program_generation(const struct program *p);
+bool program_is_outdated(const struct program *p, unsigned generation);
 
 /* What of the plan is the same for each run: all but argv, envp and descriptors. 0, or -errno with `error` overwritten: whom it runs
  * as is not known, or there is no memory or descriptor for keeping it from the daemon's secrets. The plan borrows from the program. */

@@ -82,9 +82,17 @@ static void stream_close(struct run_stream *s) {
 	}
 }
 
+/* A worker's stdout is no lines for the log. */
+static bool is_raw(const struct run_stream *s) {
+	return s->run->callbacks->bytes && s == s->run->streams;
+}
+
 static void stream_end(struct run_stream *s) {
-	output_end(&s->run->output, stream_number(s), pass_line, s->run);
 	stream_close(s);
+	if (is_raw(s))
+		s->run->callbacks->bytes(s->run, NULL, 0, s->run->userdata);
+	else
+		output_end(&s->run->output, stream_number(s), pass_line, s->run);
 }
 
 static bool is_captured(const struct run_stream *s) {
@@ -94,6 +102,8 @@ static bool is_captured(const struct run_stream *s) {
 static void feed(struct run_stream *s, const char *data, size_t len) {
 	if (is_captured(s))
 		capture_feed(&s->run->capture, data, len);
+	else if (is_raw(s))
+		s->run->callbacks->bytes(s->run, data, len, s->run->userdata);
 	else
 		output_feed(&s->run->output, stream_number(s), data, len, pass_line, s->run);
 }
@@ -172,7 +182,7 @@ static int open_pipe(struct run *r, int i, int *ret_child_fd) {
 	return 0;
 }
 
-static int open_output(struct run *r, int i, enum config_output output, int *ret_child_fd) {
+int run_open_output(struct run *r, int i, enum config_output output, int *ret_child_fd) {
 	bool wanted = output == CONFIG_OUTPUT_LOG || is_captured(r->streams + i);
 
 	/* The last lines of stderr tell why a message has failed. */
@@ -191,7 +201,7 @@ static int open_descriptors(struct run *r, const struct program *p, const struct
 	if (result < 0)
 		return spawn_error_set(error, SPAWN_INPUT, -result, NULL);
 	for (int i = 0; i < 2; i++) {
-		result = open_output(r, i, p->queue->handler.output, &ends->fds[i + 1]);
+		result = run_open_output(r, i, p->queue->handler.output, &ends->fds[i + 1]);
 		if (result < 0)
 			return spawn_error_set(error, SPAWN_OUTPUT, -result, NULL);
 	}
@@ -240,8 +250,8 @@ static int launch_within_limits(struct run *r, const struct program *p, const st
 	return result;
 }
 
-static struct run *run_new(struct executor *e, const struct config_handler *handler,
-			   const struct run_callbacks *callbacks, void *userdata) {
+struct run *run_new(struct executor *e, const struct config_handler *handler, const struct run_callbacks *callbacks,
+		    void *userdata) {
 	struct run *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -258,6 +268,7 @@ static struct run *run_new(struct executor *e, const struct config_handler *hand
 	r->userdata = userdata;
 	for (int i = 0; i < 2; i++)
 		r->streams[i] = (struct run_stream){.run = r, .fd = -1};
+	r->input = (struct run_stream){.run = r, .fd = -1};
 	return r;
 }
 
@@ -392,6 +403,7 @@ struct run *run_free(struct run *r) {
 	for (int i = 0; i < 2; i++)
 		stream_close(r->streams + i);
 	capture_clear(&r->capture);
+	run_close_input(r);
 	free(r->descendants);
 	free(r->omissions);
 	free(r);

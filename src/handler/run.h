@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "handler/program.h"
 #include "handler/spawn.h"
+#include "handler/worker_answer.h"
 #include "message/message.h"
 
 /* Shared by all runs: reaps children, knows whose environment handlers get. Owned by the manager. */
@@ -16,12 +17,16 @@ struct executor;
 struct confine;
 struct run;
 
-/* How a run ended. */
+/* How a run ended, or what became of a message that a worker had. */
 enum run_end {
 	RUN_EXITED,   /* exit status in `status` */
 	RUN_SIGNALED, /* killed by signal `status` that was not ours */
 	RUN_TIMEOUT,  /* did not end in time and was stopped by us; `status` is as wait(2) told it, decoded by `signaled` */
 	RUN_STOPPED,  /* run_stop or run_kill ended it; likewise */
+	/* Of a worker's message only; all but the first are told when the worker has ended. */
+	RUN_ANSWERED,	/* `answer` */
+	RUN_MISBEHAVED, /* the worker did what the protocol does not allow (`problem`), and was killed for it */
+	RUN_UNTRIED,	/* the worker had ended before it read anything of the message: nobody has seen it */
 };
 
 struct run_result {
@@ -36,9 +41,13 @@ struct run_result {
 	uint64_t duration_usec; /* from spawning to reaping */
 	uint64_t output_bytes;	/* written to stdout and stderr together, as far as it was read */
 	uint64_t output_dropped; /* of these, not passed on because of RUN_LINE_MAX or RUN_OUTPUT_MAX */
-	/* Of stdout, which is kept for reply or forward, unless: */
-	bool output_too_large; /* it is more than handler.max_output */
-	int output_error;      /* it could not be, for a positive errno; else 0 */
+	/* Of stdout, where it is kept for reply or forward: */
+	bool output_too_large; /* more than handler.max_output: there is none to be taken */
+	int output_error;      /* a positive errno: it could not be kept, likewise; else 0 */
+	/* Of a worker's message: */
+	struct worker_answer answer; /* ANSWERED; its reason is valid during the callback */
+	bool unanswered;	     /* however the worker has ended: that is no ack */
+	const char *problem;	     /* static; what the worker did wrong, if the way it ended does not tell; or NULL */
 };
 
 struct run_callbacks {
@@ -51,6 +60,10 @@ struct run_callbacks {
 	/* The handler's process has ended and its output was delivered. The run is still the caller's to free; it may be freed
 	 * here. Called exactly once, from the event loop. */
 	void (*ended)(struct run *r, const struct run_result *result, void *userdata);
+	/* Of a worker (executor.h), NULL for any other: what came from stdout, in place of lines, with a length of 0 for its end; and
+	 * that stdin, which is watched, takes more. */
+	void (*bytes)(struct run *r, const char *data, size_t len, void *userdata);
+	void (*writable)(struct run *r, void *userdata);
 };
 
 #define RUN_LINE_MAX 4096

@@ -86,6 +86,80 @@ START_TEST(there_are_few_delays) {
 }
 END_TEST
 
+#define MSEC USEC_PER_MSEC
+
+/* What a worker asks for, and what it gets; 0: no further attempt. */
+static const struct {
+	uint64_t max_delay_usec;
+	unsigned max_attempts;
+	unsigned attempt;
+	uint64_t asked_usec;
+	uint64_t delay_usec;
+} wishes[] = {
+	{DAY, 10, 1, 0, MSEC},
+	{DAY, 10, 1, 1, MSEC},
+	{DAY, 10, 1, MSEC, MSEC},
+	{DAY, 10, 1, MSEC + 1, 2 * MSEC},
+	{DAY, 10, 1, 7 * MSEC, 8 * MSEC},
+	{DAY, 10, 1, 8001, 10 * MSEC},
+	{DAY, 10, 1, 11 * MSEC, 12 * MSEC},
+	{DAY, 10, 1, 13 * MSEC, 15 * MSEC},
+	{DAY, 10, 1, 16 * MSEC, 20 * MSEC},
+	{DAY, 10, 1, 24 * MSEC, 25 * MSEC},
+	{DAY, 10, 1, 26 * MSEC, 30 * MSEC},
+	{DAY, 10, 1, 999 * MSEC, SEC},
+	{DAY, 10, 1, SEC, SEC},
+	{DAY, 10, 1, 1001 * MSEC, 1200 * MSEC},
+	{DAY, 10, 1, 5 * SEC, 5 * SEC},
+	{DAY, 10, 1, 61 * SEC, 80 * SEC},
+	{DAY, 10, 1, 3600 * SEC, 4000 * SEC},
+	/* Not beyond the maximum, which need not be in the series. */
+	{700 * SEC, 10, 1, 601 * SEC, 700 * SEC},
+	{700 * SEC, 10, 1, 700 * SEC, 700 * SEC},
+	{700 * SEC, 10, 1, 701 * SEC, 700 * SEC},
+	{DAY, 10, 1, USEC_INFINITY - 1, DAY},
+	{500, 10, 1, SEC, MSEC},
+	{USEC_INFINITY, 10, 1, USEC_INFINITY - 1, RETRY_DELAY_MAX_MSEC * MSEC},
+	{USEC_INFINITY, 10, 1, 4000001 * SEC, RETRY_DELAY_MAX_MSEC * MSEC},
+	/* It is an attempt like any other. */
+	{DAY, 10, 9, SEC, SEC},
+	{DAY, 10, 10, SEC, 0},
+	{DAY, 1, 0, SEC, 0},
+	{DAY, 0, UINT_MAX, SEC, SEC},
+};
+
+START_TEST(a_wish_is_rounded_up) {
+	const struct config_retry policy = {.delay_usec = 3 * SEC,
+					    .multiplier = 1.0,
+					    .max_delay_usec = wishes[_i].max_delay_usec,
+					    .jitter = 0.5,
+					    .max_attempts = wishes[_i].max_attempts};
+	uint64_t delay = 0;
+	bool again = retry_asked(&policy, wishes[_i].attempt, wishes[_i].asked_usec, &delay);
+
+	ck_assert_int_eq(again, wishes[_i].delay_usec != 0);
+	ck_assert_uint_eq(delay, wishes[_i].delay_usec);
+}
+END_TEST
+
+START_TEST(wishes_lead_to_few_delays) {
+	const struct config_retry policy = {.max_delay_usec = DAY};
+	uint64_t last = 0, n = 0;
+
+	/* Whatever is asked for from a second to a day. */
+	for (uint64_t asked = SEC; asked <= DAY; asked += asked / 100) {
+		uint64_t delay = 0;
+
+		ck_assert(retry_asked(&policy, 1, asked, &delay));
+		ck_assert_uint_ge(delay, asked);
+		ck_assert_uint_ge(delay, last);
+		n += delay != last;
+		last = delay;
+	}
+	ck_assert_uint_eq(n, 51);
+}
+END_TEST
+
 START_TEST(a_name_tells_all_that_the_queue_is_declared_with) {
 	char name[RETRY_NAME_MAX];
 	char longest[256];
@@ -135,9 +209,10 @@ static void add_cases(Suite *s) {
 	TCase *tc = tcase_create("rows");
 
 	tcase_add_loop_test(tc, decides_every_row, 0, sizeof(rows) / sizeof(rows[0]));
+	tcase_add_loop_test(tc, a_wish_is_rounded_up, 0, sizeof(wishes) / sizeof(wishes[0]));
 	tcase_add_loop_test(tc, holds_for_longer_and_longer, 0, sizeof(holds) / sizeof(holds[0]));
 	suite_add_tcase(s, tc);
-	ADD_CASE(s, "delays", there_are_few_delays, a_name_tells_all_that_the_queue_is_declared_with);
+	ADD_CASE(s, "delays", there_are_few_delays, wishes_lead_to_few_delays, a_name_tells_all_that_the_queue_is_declared_with);
 }
 
 CHECK_MAIN("retry", add_cases)
