@@ -37,7 +37,8 @@ struct publication {
 	/* If delay_usec is not 0: routing_key is the name of a delay queue (exchange ""), which is declared before it is
 	 * published to: durable, of this type, with a TTL of delay_usec (whole milliseconds), dead-lettering to the queue
 	 * `delay_target` through the default exchange. A classic one expires some time after it was last used and is empty of
-	 * what was published by us. A quorum one dead-letters at least once, and stays. */
+	 * what was published by us. A quorum one dead-letters at least once, is led by the node that leads the fewest at
+	 * first, and stays. */
 	uint64_t delay_usec;
 	enum config_queue_type delay_type;
 	char *delay_target; /* owned */

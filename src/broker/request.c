@@ -189,7 +189,7 @@ int request_delay_queue(struct connection *c, uint16_t channel, const char *name
 	uint64_t ttl = delay_usec / USEC_PER_MSEC;
 	uint64_t expires = 2 * ttl + EXPIRES_MORE_MSEC;
 	bool quorum = type == CONFIG_QUEUE_QUORUM;
-	amqp_table_entry_t arguments[6] = {
+	amqp_table_entry_t arguments[7] = {
 		number_argument("x-message-ttl", ttl),
 		text_argument("x-dead-letter-exchange", ""),
 		text_argument("x-dead-letter-routing-key", target),
@@ -207,6 +207,9 @@ int request_delay_queue(struct connection *c, uint16_t channel, const char *name
 	if (quorum) {
 		t->entries[t->num_entries++] = text_argument("x-dead-letter-strategy", "at-least-once");
 		t->entries[t->num_entries++] = text_argument("x-overflow", "reject-publish");
+		/* Not where we are connected, which is where the work queue is led that we have declared: RabbitMQ 3.10 may hand on
+		 * nothing any more when the leaders of both die together. */
+		t->entries[t->num_entries++] = text_argument("x-queue-leader-locator", "balanced");
 	} else {
 		t->entries[t->num_entries++] =
 			number_argument("x-expires", expires < EXPIRES_MAX_MSEC ? expires : EXPIRES_MAX_MSEC);

@@ -2,10 +2,12 @@
 """The accounting that the fault tests rely on finds what it is there to find: without a daemon, by wrong entries."""
 
 import hashlib
+import threading
+import time
 
 import pytest
 
-from faults import Account, Load
+from faults import Account, Load, wait_handled
 
 
 @pytest.fixture(name="books")
@@ -64,3 +66,23 @@ def test_more_done_again_than_explained(books, rabbit):
     with pytest.raises(AssertionError, match="16 messages again, at most 15"):
         account(books).check(allowed=15, because="fifteen")
     account(books).check(allowed=16, because="sixteen")
+
+
+def test_message_that_is_not_handled(books):
+    """It is waited for as long as others are handled, however long that takes, and no longer."""
+    load, ledger, *_ = books
+    others = load.confirmed - set(ledger.counts())
+    with pytest.raises(AssertionError, match="4 of 20 are not"):
+        wait_handled(load, ledger, timeout=1)
+    wait_handled(load, ledger, others, timeout=0)
+
+    def handle():
+        for name in others:
+            time.sleep(1.5)
+            with open(ledger.path, "a", encoding="ascii") as f:
+                f.write(f"done {name} 0 0\n")
+
+    slow = threading.Thread(target=handle, daemon=True)
+    slow.start()
+    wait_handled(load, ledger, timeout=5)
+    slow.join()

@@ -165,6 +165,7 @@ def test_the_delay_queues(broker, rabbit, daemon, ledger, name, kind):
         assert arguments.get("x-expires") == (None if kind == "quorum" else 2 * ttl + 3_600_000)
         if kind == "quorum":
             assert arguments["x-dead-letter-strategy"] == "at-least-once" and arguments["x-overflow"] == "reject-publish"
+            assert arguments["x-queue-leader-locator"] == "balanced"
     assert len([n for n in rows if n.startswith(queue + ".retry.")]) == 3
 
 
