@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,6 +85,7 @@ static bool step_is_legal(enum channel_state from, enum channel_state to) {
 
 static void channel_set_state(struct channel *c, enum channel_state state, uint64_t now) {
 	assert(step_is_legal(c->state, state));
+	assert(settler_is_flushed(&c->settler));
 	c->state = state;
 	c->deadline_usec = awaited(state) ? now + STEP_USEC : USEC_INFINITY;
 }
@@ -101,10 +103,12 @@ void channel_init(struct channel *c, struct connection *connection, struct outbo
 	};
 	backoff_init(&c->backoff, RETRY_MIN_USEC, RETRY_MAX_USEC);
 	assembler_init(&c->assembler, max_message_size);
+	settler_init(&c->settler, connection, outbox, (uint16_t)c->number);
 }
 
 void channel_clear(struct channel *c) {
 	assembler_reset(&c->assembler);
+	settler_clear(&c->settler);
 }
 
 static void report(struct channel *c, enum consumer_state state, const char *reason, uint64_t retry_usec) {
@@ -248,6 +252,7 @@ static int open_channel(struct channel *c, uint64_t now) {
 		return 0;
 	}
 	c->epoch++;
+	settler_begin(&c->settler);
 	c->topology_done = false;
 	return requested(c, request_channel_open(c->connection, (uint16_t)c->number), CHANNEL_OPENING, now);
 }
@@ -296,18 +301,15 @@ int channel_cancel(struct channel *c, uint64_t now) {
 }
 
 int channel_settle(struct channel *c, struct message *m) {
-	int r;
-
 	if (m->epoch != c->epoch || c->state == CHANNEL_CLOSED || c->state == CHANNEL_CLOSING) {
 		outbox_post_message(c->outbox, m, ITEM_UNSETTLED);
 		return 0;
 	}
-	r = request_settle(c->connection, (uint16_t)c->number, m->delivery_tag, m->verdict);
-	if (r < 0)
-		outbox_post_message(c->outbox, m, ITEM_UNSETTLED);
-	else
-		message_free(m);
-	return r;
+	return settler_settle(&c->settler, m);
+}
+
+int channel_flush(struct channel *c) {
+	return settler_flush(&c->settler);
 }
 
 static int handle_close(struct channel *c, const amqp_channel_close_t *close, uint64_t now) {
@@ -386,19 +388,25 @@ static int handle_answer(struct channel *c, const amqp_frame_t *frame, uint64_t 
 }
 
 static int handle_content(struct channel *c, const amqp_frame_t *frame, uint64_t now) {
+	CLEANUP(message_free) struct message *m = NULL;
 	const char *reason = NULL;
-	struct message *m = NULL;
 	int r = assembler_feed(&c->assembler, frame, now, &m, &reason);
 
 	if (r == -EPROTO)
 		return connection_fail(c->connection, "%s", reason);
 	if (r < 0)
 		return connection_fail(c->connection, "%s: %s", reason, strerror(-r));
-	if (m) {
-		m->consumer = c->consumer;
-		m->epoch = c->epoch;
-		outbox_post_message(c->outbox, m, ITEM_MESSAGE);
-	}
+	if (!m)
+		return 0;
+	r = settler_deliver(&c->settler, m->delivery_tag);
+	if (r == -EPROTO)
+		return connection_fail(c->connection, "the broker sent delivery tag %" PRIu64 " out of turn",
+				       m->delivery_tag);
+	if (r < 0)
+		return connection_fail(c->connection, "%s", strerror(-r));
+	m->consumer = c->consumer;
+	m->epoch = c->epoch;
+	outbox_post_message(c->outbox, TAKE(m), ITEM_MESSAGE);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "broker/assembler.h"
 #include "broker/connection.h"
 #include "broker/outbox.h"
+#include "broker/settler.h"
 
 enum channel_state {
 	CHANNEL_CLOSED, /* no channel: not connected, not wanted, or waiting for retry_usec */
@@ -50,9 +51,10 @@ struct channel {
 	uint64_t consuming_since_usec; /* 0: has not been since the last failure */
 	char consumer_tag[256];
 	struct assembler assembler;
+	struct settler settler;
 };
 
-/* `c` needs no initialisation before; it waits for channel_consume. */
+/* `c` needs no initialisation before, and must not be moved after; it waits for channel_consume. */
 void channel_init(struct channel *c, struct connection *connection, struct outbox *outbox, uint32_t consumer,
 		  const struct config_queue *queue, uint64_t max_message_size);
 void channel_clear(struct channel *c);
@@ -65,8 +67,10 @@ void channel_down(struct channel *c, const char *reason);
 /* The main thread's wishes. */
 int channel_consume(struct channel *c, unsigned prefetch, uint64_t now_usec);
 int channel_cancel(struct channel *c, uint64_t now_usec);
-/* Takes the message, settles it if its epoch is current, gives it back as ITEM_UNSETTLED if not. */
+/* Takes the message, settles it if its epoch is current, gives it back as ITEM_UNSETTLED if not. Acks wait for
+ * channel_flush, which is to be called before anything else here. */
 int channel_settle(struct channel *c, struct message *m);
+int channel_flush(struct channel *c);
 
 int channel_frame(struct channel *c, const amqp_frame_t *frame, uint64_t now_usec);
 

@@ -94,6 +94,18 @@ static int consuming_item(void *self, struct mailbox_item *item, uint64_t now) {
 	return 0;
 }
 
+static int consuming_items_done(void *self) {
+	struct consuming *s = self;
+	int result = 0;
+
+	for (uint32_t i = 0; i < s->n_channels; i++) {
+		int r = channel_flush(&s->channels[i]);
+
+		result = result < 0 ? result : r;
+	}
+	return result;
+}
+
 /* Fulfils what was wished; a consume before the last cancel is past. The first failure is returned, after all. Before
  * what was posted, because a cancel is ahead of every message that was settled after it; and after it, for the
  * consumers that were only then added, and for what was wished since COMMAND_WISH was taken out. */
@@ -158,6 +170,7 @@ const struct role consuming_role = {
 	.frame = consuming_frame,
 	.wishes = consuming_wishes,
 	.item = consuming_item,
+	.items_done = consuming_items_done,
 	.work = consuming_work,
 	.next_usec = consuming_next_usec,
 	.postpone = consuming_postpone,

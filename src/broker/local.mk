@@ -19,6 +19,7 @@ libexecd_a_SOURCES += \
 	%D%/publishing.c %D%/publishing.h \
 	%D%/random.h \
 	%D%/request.c %D%/request.h \
+	%D%/settler.c %D%/settler.h \
 	%D%/table.c %D%/table.h \
 	%D%/tags.c %D%/tags.h \
 	%D%/thread.c %D%/thread.h \

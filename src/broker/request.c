@@ -137,20 +137,24 @@ int request_cancel(struct connection *c, uint16_t channel, const char *consumer_
 	return connection_send(c, channel, AMQP_BASIC_CANCEL_METHOD, &m);
 }
 
+int request_ack(struct connection *c, uint16_t channel, uint64_t delivery_tag, bool multiple) {
+	amqp_basic_ack_t m = {.delivery_tag = delivery_tag, .multiple = multiple};
+
+	return connection_send(c, channel, AMQP_BASIC_ACK_METHOD, &m);
+}
+
 int request_settle(struct connection *c, uint16_t channel, uint64_t delivery_tag, enum verdict verdict) {
-	amqp_basic_ack_t ack = {.delivery_tag = delivery_tag};
 	amqp_basic_reject_t reject = {.delivery_tag = delivery_tag, .requeue = 1};
 	amqp_basic_reject_t discard = {.delivery_tag = delivery_tag};
 	amqp_basic_nack_t nack = {.delivery_tag = delivery_tag, .requeue = 1};
 
 	switch (verdict) {
-	case VERDICT_ACK:
-		return connection_send(c, channel, AMQP_BASIC_ACK_METHOD, &ack);
 	case VERDICT_REQUEUE:
 		return connection_send(c, channel, AMQP_BASIC_REJECT_METHOD, &reject);
 	case VERDICT_REJECT:
 		return connection_send(c, channel, AMQP_BASIC_REJECT_METHOD, &discard);
 	case VERDICT_NONE:
+	case VERDICT_ACK:
 	case VERDICT_RETURN:
 		break;
 	}

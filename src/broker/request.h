@@ -22,7 +22,9 @@ int request_qos(struct connection *c, uint16_t channel, unsigned prefetch);
 int request_consume(struct connection *c, uint16_t channel, const struct config_queue *q);
 int request_cancel(struct connection *c, uint16_t channel, const char *consumer_tag);
 
-/* basic.ack, basic.reject or basic.nack. */
+/* basic.ack; multiple: of everything up to the tag. */
+int request_ack(struct connection *c, uint16_t channel, uint64_t delivery_tag, bool multiple);
+/* basic.reject or basic.nack: any verdict but VERDICT_ACK. */
 int request_settle(struct connection *c, uint16_t channel, uint64_t delivery_tag, enum verdict verdict);
 
 int request_confirm(struct connection *c, uint16_t channel);

@@ -101,6 +101,10 @@ static int run_item(struct thread *t, struct mailbox_item *item, uint64_t now) {
 	return t->role->item(t->self, item, now);
 }
 
+static int run_items_done(struct thread *t) {
+	return t->role->items_done ? t->role->items_done(t->self) : 0;
+}
+
 static int run_wishes(struct thread *t, uint64_t now) {
 	return t->role->wishes ? t->role->wishes(t->self, now) : 0;
 }
@@ -119,6 +123,8 @@ static int run_commands(struct thread *t) {
 		result = result < 0 ? result : r;
 		item = next;
 	}
+	r = run_items_done(t);
+	result = result < 0 ? result : r;
 	r = run_wishes(t, now);
 	return result < 0 ? result : r;
 }

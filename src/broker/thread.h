@@ -29,6 +29,8 @@ struct role {
 	int (*wishes)(void *self, uint64_t now_usec);
 	/* Something that was posted, other than COMMAND_STOP. Takes ownership. Also called while there is no connection. */
 	int (*item)(void *self, struct mailbox_item *item, uint64_t now_usec);
+	/* The mailbox is empty: what was put together from several items is sent now. Optional. */
+	int (*items_done)(void *self);
 	/* Whatever is due, in a bounded piece. 1: there is more of it to be done at once. */
 	int (*work)(void *self, uint64_t now_usec);
 	/* The same while there is no connection. Optional. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Networks to break: a proxy between the daemon and its broker, a network namespace for the daemon, ss -K."""
+"""Networks to break, and to listen to: a proxy between the daemon and its broker, a network namespace for the daemon, ss -K."""
 
 import contextlib
 import itertools
@@ -22,6 +22,7 @@ class Proxy:
     can be held back and a frame can be cut in the middle. Used as a context; refuses connections until open()."""
 
     CONFIRMS = {(60, 80), (60, 120)}  # basic.ack and basic.nack: from a broker these are confirms
+    SETTLEMENTS = {(60, 80): "ack", (60, 90): "reject", (60, 120): "nack"}  # from a client; a tag and bits follow
 
     def __init__(self, port, host="127.0.0.1"):
         self._target, self.host, self.port = port, host, free_ports(1)[0]
@@ -29,6 +30,7 @@ class Proxy:
         self.latency = 0.0  # seconds, each way
         self.confirms = "pass"  # "swallow": not passed on; "cut": the connection ends instead
         self.swallowed = 0
+        self.settlements = []  # (method, channel, tag, the lowest bit: multiple, or that of a reject: requeue) in order
         self._flowing = threading.Event()
         self._flowing.set()
         self._pairs, self._listener = [], None
@@ -130,8 +132,25 @@ class Proxy:
         s.sendall(data)
 
     def _to_broker(self, client, server):
+        greeting, pending = client.recv(8, socket.MSG_WAITALL), b""
+        self._pass_on(server, greeting)
         while data := client.recv(65536):
+            pending = self._listen(pending + data)
             self._pass_on(server, data)
+
+    def _listen(self, data):
+        """Notes what a client settles; returns the beginning of a frame."""
+        at = 0
+        while len(data) - at >= 8:
+            kind, channel, size = struct.unpack_from(">BHI", data, at)
+            if len(data) - at < size + 8:
+                break
+            name = self.SETTLEMENTS.get(struct.unpack_from(">HH", data, at + 7)) if kind == 1 else None
+            if name:
+                tag, bits = struct.unpack_from(">QB", data, at + 11)
+                self.settlements.append((name, channel, tag, bits & 1))
+            at += size + 8
+        return data[at:]
 
     def _to_client(self, client, server):
         pending = b""

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What becomes of a message, by how its handler ended."""
 
+import contextlib
 import hashlib
 import itertools
+import os
 import random
+import signal
 import time
 
-from harness import configuration, handler, shell, wait_until
+from harness import alive, configuration, handler, shell, wait_until
+from network import Proxy
 
 
 def test_500_messages_over_three_queues_once_each(broker, rabbit, daemon, ledger, name):
@@ -38,6 +42,60 @@ def test_500_messages_over_three_queues_once_each(broker, rabbit, daemon, ledger
         assert all(float(line["duration"].rstrip("s")) >= 0 for line in lines)
     assert {line["message_id"] for line in d.settled()} == set(expected)
     assert [rabbit.depth(q) for q in queues] == [0, 0, 0]
+
+
+def what_it_was_told(settlements, n):
+    """From what a proxy heard about n messages of one queue: the tags by method. One basic.ack may stand for many."""
+    told, unsettled = {"ack": [], "reject": []}, set(range(1, n + 1))
+    for method, channel, tag, bit in settlements:
+        assert channel == 1 and tag in unsettled, "RabbitMQ closes the channel when it is told of another one"
+        tags = {t for t in unsettled if t <= tag} if method == "ack" and bit else {tag}
+        unsettled -= tags
+        told[method] += tags
+    assert not unsettled
+    return {method: sorted(tags) for method, tags in told.items()}
+
+
+def test_the_broker_is_told_what_the_log_says(broker, rabbit, daemon, ledger, name, tmp_path):
+    """Handlers that end in any order, and many that end at once: no basic.ack speaks for a message that was not acknowledged."""
+    queue, gate = rabbit.declare(name()), tmp_path / "gate"
+    os.mkfifo(gate)
+    for i in range(200):
+        rabbit.publish(queue, message_id=f"m{i}")
+    program = """case $AMQP_MESSAGE_ID in
+        m*7) sleep 0.3;;
+        m*3) exit 65;;
+        gate*) echo "start $AMQP_MESSAGE_ID $$" >>"$1"; read -r _ <"$2";;
+        esac; exit 0"""
+
+    def all_ended(pids):
+        with contextlib.suppress(OSError):  # nobody waits any more
+            os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        return not any(map(alive, pids))
+
+    with Proxy(broker.port) as proxy:
+        proxy.open()
+        d = daemon(configuration(broker={"url": proxy.url}, queues=[{
+            "name": queue, "handler": shell(program, ledger, gate), "concurrency": 20, "prefetch": 200,
+            "outcomes": {"reject": [65]}}]))
+        d.wait_settled(200, timeout=90)
+        # One of its threads runs at a time now: the one that hands over the acks comes far before the other one wakes up.
+        for tid in os.listdir(f"/proc/{d.pid}/task"):
+            os.sched_setaffinity(int(tid), {min(os.sched_getaffinity(d.pid))})
+        for n in (20, 40, 60):
+            for i in range(n - 20, n):
+                rabbit.publish(queue, message_id=f"gate{i}")
+            pids = [int(pid) for _, pid in ledger.wait(n, "start")[-20:]]
+            d.signal(signal.SIGSTOP)
+            wait_until(lambda: all_ended(pids), what="20 handlers that have ended")
+            d.signal(signal.SIGCONT)
+            d.wait_settled(200 + n)
+        d.stop()
+    logged = {decision: sorted(int(s["tag"]) for s in d.settled() if s["decision"] == decision) for decision in ("ack", "reject")}
+    assert what_it_was_told(proxy.settlements, 260) == logged
+    assert len(logged["reject"]) == 20
+    assert len(proxy.settlements) < 260, "acknowledged one by one, also what was due at once"
+    assert rabbit.depth(queue) == 0
 
 
 def test_exit_statuses(broker, rabbit, daemon, ledger, name):

@@ -7,11 +7,13 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +21,7 @@
 
 #define FAKE_CHANNELS 16
 #define FAKE_NAMES 64
+#define FAKE_UNSETTLED 1024
 
 /* What is being published on a channel. */
 struct fake_content {
@@ -29,6 +32,13 @@ struct fake_content {
 	uint64_t tag;
 };
 
+/* What was delivered on a channel. */
+struct fake_deliveries {
+	uint64_t tag;			    /* the last one */
+	uint64_t unsettled[FAKE_UNSETTLED]; /* tags, in order */
+	unsigned n;
+};
+
 struct fake_broker {
 	int listen_fd;
 	uint16_t port;
@@ -37,7 +47,9 @@ struct fake_broker {
 	bool refuse_login;           /* answers the login with 403 */
 	bool mute;                   /* accepts, and never says a word */
 	unsigned deliveries;         /* messages sent after each basic.consume */
+	uint64_t tags_before;        /* what the first tag of a channel comes after */
 	bool garbage_after_delivery; /* a body frame out of place, once */
+	bool repeat_tag;             /* the second message has the tag of the first, once */
 	bool missing_queue_once;     /* the first queue.declare is answered with channel.close 404 */
 	bool cancel_after_delivery;  /* basic.cancel by the broker, once */
 	bool block_after_consume;    /* connection.blocked, then connection.unblocked */
@@ -55,6 +67,11 @@ struct fake_broker {
 	atomic_uint rejects;
 	atomic_uint discards; /* basic.reject without requeue */
 	atomic_uint nacks;
+	atomic_uint settled;      /* messages: one basic.ack may be about many */
+	atomic_uint unknown_tags; /* settlements of what was not delivered, or was settled; the channel is closed with 406 */
+	/* "ack 1, reject 2, cancel, ack ..5, 2: ack 1": what it was told, in order, that of channels other than 1 with their number. As
+	 * far as there is room, and to be read after what is counted here. */
+	char told[1024];
 	atomic_uint cancels;
 	atomic_uint closes;   /* connection.close: the orderly end */
 	atomic_int client_fd; /* of the connection being served, or -1 */
@@ -71,6 +88,7 @@ struct fake_broker {
 	unsigned channels[FAKE_NAMES];
 	char declared[FAKE_NAMES][256];
 	struct fake_content content[FAKE_CHANNELS]; /* the fake's own */
+	struct fake_deliveries deliveries_of[FAKE_CHANNELS]; /* likewise */
 };
 
 struct fake_buffer {
@@ -122,11 +140,18 @@ static inline bool fake_read(int fd, void *data, size_t len) {
 	return recv(fd, data, len, MSG_WAITALL) == (ssize_t)len;
 }
 
-static inline void fake_deliver(int fd, unsigned channel, uint64_t tag) {
+static inline void fake_deliver(struct fake_broker *f, int fd, unsigned channel) {
+	struct fake_deliveries *d = &f->deliveries_of[channel];
 	struct fake_buffer b = fake_method(60, 60);
 
+	if (f->repeat_tag && d->n == 1)
+		f->repeat_tag = false;
+	else
+		d->tag++;
+	if (d->n < FAKE_UNSETTLED)
+		d->unsettled[d->n++] = d->tag;
 	fake_put_short(&b, "fake-tag");
-	fake_put_number(&b, tag, 8);
+	fake_put_number(&b, d->tag, 8);
 	fake_put_number(&b, 0, 1);
 	fake_put_short(&b, "");
 	fake_put_short(&b, "work");
@@ -142,11 +167,11 @@ static inline void fake_deliver(int fd, unsigned channel, uint64_t tag) {
 	(void)fake_send(fd, 3, channel, &b);
 }
 
-static inline void fake_after_consume(struct fake_broker *f, int fd, unsigned channel, uint64_t *tag) {
+static inline void fake_after_consume(struct fake_broker *f, int fd, unsigned channel) {
 	struct fake_buffer b;
 
 	for (unsigned i = 0; i < f->deliveries; i++) {
-		fake_deliver(fd, channel, ++*tag);
+		fake_deliver(f, fd, channel);
 		atomic_fetch_add(&f->delivered, 1);
 	}
 	if (f->block_after_consume) {
@@ -317,9 +342,43 @@ static inline void fake_receive(struct fake_broker *f, int fd, unsigned type, un
 	}
 }
 
+static inline void fake_note(struct fake_broker *f, unsigned channel, const char *what) {
+	size_t len = strlen(f->told);
+	char number[16] = "";
+
+	if (channel != 1)
+		(void)snprintf(number, sizeof(number), "%u: ", channel);
+	(void)snprintf(f->told + len, sizeof(f->told) - len, "%s%s%s", len ? ", " : "", number, what);
+}
+
+/* As RabbitMQ does it: also with `multiple` the tag itself must be one that is not settled. */
+static inline void fake_settle(struct fake_broker *f, int fd, unsigned channel, const char *name, const uint8_t *arguments,
+			       bool multiple, atomic_uint *count) {
+	struct fake_deliveries *d = &f->deliveries_of[channel];
+	unsigned first, n = 0;
+	uint64_t tag = 0;
+	char what[64];
+
+	for (unsigned i = 0; i < 8; i++)
+		tag = tag << 8 | arguments[i];
+	(void)snprintf(what, sizeof(what), "%s %s%" PRIu64, name, multiple ? ".." : "", tag);
+	fake_note(f, channel, what);
+	while (n < d->n && d->unsettled[n] < tag)
+		n++;
+	if (n < d->n && d->unsettled[n] == tag) {
+		first = multiple ? 0 : n;
+		memmove(d->unsettled + first, d->unsettled + n + 1, (d->n - n - 1) * sizeof(*d->unsettled));
+		d->n -= n + 1 - first;
+		atomic_fetch_add(&f->settled, n + 1 - first);
+	} else {
+		atomic_fetch_add(&f->unknown_tags, 1);
+		fake_send_close(fd, channel, 406, "PRECONDITION_FAILED - unknown delivery tag");
+	}
+	atomic_fetch_add(count, 1);
+}
+
 /* Answers one method; false ends the connection. */
-static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, const uint8_t *payload, uint32_t id,
-			       uint64_t *tag) {
+static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, const uint8_t *payload, uint32_t id) {
 	struct fake_buffer b;
 
 	switch (id) {
@@ -345,7 +404,8 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		b = fake_method(10, 51);
 		return fake_send(fd, 1, 0, &b);
 	case 20 << 16 | 10: /* channel.open */
-		f->content[channel % FAKE_CHANNELS].tag = 0;
+		f->content[channel].tag = 0;
+		f->deliveries_of[channel] = (struct fake_deliveries){.tag = f->tags_before};
 		atomic_fetch_add(&f->opens, 1);
 		b = fake_method(20, 11);
 		fake_put_long(&b, "");
@@ -382,27 +442,31 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		fake_put_short(&b, "fake-tag");
 		if (!fake_send(fd, 1, channel, &b))
 			return false;
-		fake_after_consume(f, fd, channel, tag);
+		fake_after_consume(f, fd, channel);
 		return true;
 	case 60 << 16 | 30: /* cancel */
+		fake_note(f, channel, "cancel");
 		if (f->mute_on_cancel) {
 			atomic_fetch_add(&f->cancels, 1);
 			return true;
 		}
 		/* One that was sent already when the cancel came: it belongs to the consumer still. */
-		fake_deliver(fd, channel, ++*tag);
+		fake_deliver(f, fd, channel);
 		atomic_fetch_add(&f->cancels, 1);
 		b = fake_method(60, 31);
 		fake_put_short(&b, "fake-tag");
 		return fake_send(fd, 1, channel, &b);
 	case 60 << 16 | 80:
-		atomic_fetch_add(&f->acks, 1);
+		fake_settle(f, fd, channel, "ack", payload + 4, payload[12] & 1, &f->acks);
 		return true;
 	case 60 << 16 | 90:
-		atomic_fetch_add(payload[12] & 1 ? &f->rejects : &f->discards, 1);
+		if (payload[12] & 1)
+			fake_settle(f, fd, channel, "reject", payload + 4, false, &f->rejects);
+		else
+			fake_settle(f, fd, channel, "discard", payload + 4, false, &f->discards);
 		return true;
 	case 60 << 16 | 120:
-		atomic_fetch_add(&f->nacks, 1);
+		fake_settle(f, fd, channel, "nack", payload + 4, payload[12] & 1, &f->nacks);
 		return true;
 	default:
 		return true;
@@ -411,7 +475,6 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 
 static inline void fake_serve(struct fake_broker *f, int fd) {
 	struct fake_buffer b = fake_method(10, 10);
-	uint64_t tag = 0;
 	uint8_t head[8];
 
 	if (!fake_read(fd, head, 8))
@@ -445,7 +508,7 @@ static inline void fake_serve(struct fake_broker *f, int fd) {
 		id = (uint32_t)payload[0] << 24 | (uint32_t)payload[1] << 16 | (uint32_t)payload[2] << 8 | payload[3];
 		if (id == (10 << 16 | 11) && memmem(payload, len, " (publisher)", 12))
 			atomic_store(&f->is_publisher, true);
-		if (!fake_answer(f, fd, channel, payload, id, &tag))
+		if (channel >= FAKE_CHANNELS || !fake_answer(f, fd, channel, payload, id))
 			return;
 	}
 }

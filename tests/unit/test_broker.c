@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <systemd/sd-event.h>
 #include <time.h>
@@ -23,15 +24,39 @@ static sd_event *event;
 static struct config *config;
 static struct broker *broker;
 static struct consumer *consumer;
+static struct consumer *second;
 
 /* Seconds by which every clock of this process runs ahead. */
 static atomic_int clock_skew;
+/* The broker's thread is to wait when it asks for the time, which it does before it reads and before it takes what was
+ * posted; it does wait. */
+static atomic_bool hold;
+static atomic_bool held;
+/* So many sends are left until the connection breaks; below 0: any number. */
+static atomic_int sends_left = -1;
 
 int clock_gettime(clockid_t id, struct timespec *ts) {
-	int r = (int)syscall(SYS_clock_gettime, id, ts);
+	int r;
 
+	while (atomic_load(&hold) && gettid() != getpid()) {
+		atomic_store(&held, true);
+		usleep(1000);
+	}
+	r = (int)syscall(SYS_clock_gettime, id, ts);
 	ts->tv_sec += atomic_load(&clock_skew);
 	return r;
+}
+
+/* Visible, because it is librabbitmq that is to find it. */
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *data, size_t len, int flags) {
+	if (fd != atomic_load(&fake.client_fd) && atomic_load(&sends_left) >= 0) {
+		if (atomic_load(&sends_left) == 0) {
+			errno = EPIPE;
+			return -1;
+		}
+		atomic_fetch_sub(&sends_left, 1);
+	}
+	return sendto(fd, data, len, flags, NULL, 0);
 }
 
 /* What was called back. */
@@ -198,14 +223,44 @@ static void start_consumer(void) {
 	ck_assert_int_eq(consumer_consume(consumer, 8), 0);
 }
 
+static void start_second_consumer(void) {
+	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[1], &consumer_callbacks, &seen, &second), 0);
+	ck_assert_int_eq(consumer_consume(second, 8), 0);
+}
+
 static void settle(unsigned i, enum verdict verdict) {
-	ck_assert_int_eq(consumer_settle(consumer, seen.held[i], verdict), 0);
+	struct consumer *c = seen.held[i]->consumer == 0 ? consumer : second;
+
+	ck_assert_int_eq(consumer_settle(c, seen.held[i], verdict), 0);
 	seen.held[i] = NULL;
 }
+
+/* What is done in between, the thread finds all at once. */
+static void hold_thread(void) {
+	atomic_store(&held, false);
+	atomic_store(&hold, true);
+	/* Wakes it, and changes nothing. */
+	ck_assert_int_eq(consumer_consume(consumer, 8), 0);
+	ck_until_stalled(atomic_load(&held));
+}
+
+static void release_thread(void) {
+	atomic_store(&hold, false);
+}
+
+static void acknowledge(const unsigned *numbers, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		settle(numbers[i] - 1, VERDICT_ACK);
+}
+/* The messages that came first, second, ... */
+#define ACKNOWLEDGE(...)                                                                                               \
+	acknowledge((const unsigned[]){__VA_ARGS__}, sizeof((const unsigned[]){__VA_ARGS__}) / sizeof(unsigned))
 
 static void setup(void) {
 	fake = (struct fake_broker){0};
 	memset(&seen, 0, sizeof(seen));
+	atomic_store(&hold, false);
+	atomic_store(&sends_left, -1);
 	ck_assert_int_ge(sd_event_new(&event), 0);
 }
 
@@ -225,6 +280,7 @@ static void setup_fake(void) {
 static void teardown_fake(void) {
 	teardown();
 	fake_stop(&fake);
+	ck_assert_uint_eq(atomic_load(&fake.unknown_tags), 0);
 }
 
 START_TEST(messages_are_delivered_and_settled) {
@@ -298,6 +354,239 @@ START_TEST(messages_under_way_come_before_cancelled) {
 	settle(2, VERDICT_ACK);
 	ck_until(atomic_load(&fake.acks) == 2);
 	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
+}
+END_TEST
+
+/* What is settled in one turn, and what the broker is told of it. */
+START_TEST(acks_of_one_turn_are_one) {
+	fake.deliveries = 100;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 100);
+	hold_thread();
+	/* 38, 75, 11, ...: each once. */
+	for (unsigned i = 0; i < 100; i++)
+		settle((37 + 37 * i) % 100, VERDICT_ACK);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 100);
+	ck_assert_str_eq(fake.told, "ack ..100");
+	ck_assert_uint_eq(seen.unsettled, 0);
+}
+END_TEST
+
+START_TEST(ack_beyond_a_gap_goes_by_itself) {
+	fake.deliveries = 9;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 9);
+	hold_thread();
+	ACKNOWLEDGE(6, 2, 1, 5);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 4);
+	ck_assert_str_eq(fake.told, "ack ..2, ack 6, ack 5");
+	ACKNOWLEDGE(4);
+	ck_until(atomic_load(&fake.settled) == 5);
+	/* 4 to 6 are settled: the gap is 3. */
+	hold_thread();
+	ACKNOWLEDGE(7, 3, 9);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 8);
+	ck_assert_str_eq(fake.told, "ack ..2, ack 6, ack 5, ack 4, ack ..7, ack 9");
+	ACKNOWLEDGE(8);
+	ck_until(atomic_load(&fake.settled) == 9);
+	ck_assert_str_eq(fake.told, "ack ..2, ack 6, ack 5, ack 4, ack ..7, ack 9, ack 8");
+}
+END_TEST
+
+START_TEST(everything_else_keeps_its_place_among_the_acks) {
+	fake.deliveries = 12;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 12);
+	hold_thread();
+	ACKNOWLEDGE(2, 1);
+	settle(2, VERDICT_REQUEUE);
+	ACKNOWLEDGE(6, 4);
+	settle(4, VERDICT_RETURN);
+	settle(8, VERDICT_REJECT);
+	ACKNOWLEDGE(7, 8, 10);
+	settle(11, VERDICT_REQUEUE);
+	ACKNOWLEDGE(11);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 12);
+	ck_assert_str_eq(fake.told,
+			 "ack ..2, reject 3, ack 4, ack 6, nack 5, discard 9, ack ..10, reject 12, ack 11");
+}
+END_TEST
+
+START_TEST(channels_have_their_own_acks) {
+	fake.deliveries = 5;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 5);
+	start_second_consumer();
+	ck_until(seen.messages == 10);
+	hold_thread();
+	ACKNOWLEDGE(6, 1, 7, 2, 3, 10);
+	settle(3, VERDICT_REQUEUE);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 7);
+	ck_assert_str_eq(fake.told, "ack ..3, reject 4, 2: ack ..2, 2: ack 5");
+}
+END_TEST
+
+/* 16 bits bound the prefetch, and nothing else; what the first tag is, is nobody's business. */
+START_TEST(tags_may_be_large) {
+	static const uint64_t before[] = {65530, 131066, UINT32_MAX - 5, UINT64_MAX / 2 - 5};
+	char expected[128];
+
+	fake.tags_before = before[_i];
+	fake.deliveries = 12;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 12);
+	ck_assert_uint_eq(seen.held[11]->delivery_tag, before[_i] + 12);
+	hold_thread();
+	ACKNOWLEDGE(12, 3, 5, 8, 2, 4, 7, 6, 9, 1);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 10);
+	(void)snprintf(expected, sizeof(expected), "ack ..%" PRIu64 ", ack %" PRIu64, before[_i] + 9, before[_i] + 12);
+	ck_assert_str_eq(fake.told, expected);
+}
+END_TEST
+
+START_TEST(acks_of_two_epochs_are_not_mixed) {
+	fake.deliveries = 3;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 3);
+	fake_close_channel(&fake, 1, 406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out.");
+	ck_until(seen.messages == 6);
+	ck_assert_uint_eq(seen.held[3]->delivery_tag, 1);
+	hold_thread();
+	ACKNOWLEDGE(4, 1, 5, 2);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 2 && seen.unsettled == 2);
+	ck_assert_str_eq(fake.told, "ack ..2");
+	/* The old 3 leaves no gap, the new one does. */
+	ACKNOWLEDGE(3, 6);
+	ck_until(atomic_load(&fake.settled) == 3 && seen.unsettled == 3);
+	ck_assert_str_eq(fake.told, "ack ..2, ack 3");
+	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
+}
+END_TEST
+
+START_TEST(acks_of_a_channel_that_is_being_closed_come_back) {
+	fake.deliveries = 4;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 4);
+	hold_thread();
+	ACKNOWLEDGE(1, 2);
+	fake_close_channel(&fake, 1, 406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out.");
+	ACKNOWLEDGE(3);
+	release_thread();
+	ck_until(seen.unsettled == 3 && seen.messages == 8);
+	ck_assert_str_eq(fake.told, "");
+	ck_assert_uint_eq(seen.losts, 1);
+	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
+}
+END_TEST
+
+/* The connection breaks with so many methods sent: what one of them was about is done with, all else comes back, once. */
+START_TEST(acks_that_cannot_be_sent_come_back) {
+	static const struct {
+		const char *told;
+		unsigned unsettled;
+	} expected[] = {
+		{"", 9},
+		{"ack ..3", 6},
+		{"ack ..3, ack 6", 5},
+		{"ack ..3, ack 6, reject 8", 4},
+		{"ack ..3, ack 6, reject 8, ack ..5", 2},
+		{"ack ..3, ack 6, reject 8, ack ..5, nack 7", 1},
+	};
+	unsigned settled;
+
+	fake.deliveries = 11;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 11);
+	hold_thread();
+	ACKNOWLEDGE(1, 6, 3, 2);
+	settle(7, VERDICT_REQUEUE);
+	ACKNOWLEDGE(5, 4);
+	settle(6, VERDICT_RETURN);
+	ACKNOWLEDGE(11);
+	atomic_store(&sends_left, _i);
+	release_thread();
+	ck_until(seen.losts == 1);
+	atomic_store(&sends_left, -1);
+	ck_until(seen.messages == 22);
+	turn_for(100 * USEC_PER_MSEC);
+	ck_assert_uint_eq(seen.unsettled, expected[_i].unsettled);
+	ck_assert_str_eq(fake.told, expected[_i].told);
+	/* The account begins again. */
+	settled = atomic_load(&fake.settled);
+	hold_thread();
+	ACKNOWLEDGE(13, 14, 12);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == settled + 3);
+	ck_assert_str_eq(fake.told + strlen(expected[_i].told), _i == 0 ? "ack ..3" : ", ack ..3");
+}
+END_TEST
+
+START_TEST(acks_are_sent_before_a_stop) {
+	fake.deliveries = 6;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 6);
+	hold_thread();
+	ACKNOWLEDGE(2, 4, 1);
+	ck_assert_int_eq(broker_stop(broker, 10 * USEC_PER_SEC), 0);
+	release_thread();
+	ck_until(seen.state == BROKER_STOPPED);
+	ck_assert_str_eq(fake.told, "ack ..2, ack 4");
+	ck_assert_uint_eq(seen.unsettled, 0);
+	ck_assert_uint_eq(atomic_load(&fake.closes), 1);
+}
+END_TEST
+
+/* A cancel is ahead of what is settled after it, and nothing else of the turn is. */
+START_TEST(acks_and_a_cancel_in_one_turn) {
+	fake.deliveries = 4;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.messages == 4);
+	hold_thread();
+	ck_assert_int_eq(consumer_cancel(consumer), 0);
+	ACKNOWLEDGE(1, 2);
+	settle(2, VERDICT_RETURN);
+	ACKNOWLEDGE(4);
+	ck_assert_int_eq(consumer_consume(consumer, 3), 0);
+	release_thread();
+	ck_until(seen.cancelled == 1 && seen.messages == 9);
+	ck_until(atomic_load(&fake.settled) == 4);
+	ck_assert_str_eq(fake.told, "cancel, ack ..2, nack 3, ack 4");
+	/* The channel is the same, and its tags go on: 5 came before the cancel was done. */
+	ck_assert_uint_eq(seen.held[8]->delivery_tag, 9);
+	hold_thread();
+	ACKNOWLEDGE(5, 6, 8);
+	release_thread();
+	ck_until(atomic_load(&fake.settled) == 7);
+	ck_assert_str_eq(fake.told, "cancel, ack ..2, nack 3, ack 4, ack ..6, ack 8");
+}
+END_TEST
+
+START_TEST(tags_that_repeat_drop_the_connection) {
+	fake.repeat_tag = true;
+	fake.deliveries = 3;
+	start_broker(fake.port);
+	start_consumer();
+	ck_until(seen.states[BROKER_WAITING] == 1);
+	ck_assert_str_eq(seen.reason, "the broker sent delivery tag 1 out of turn");
+	ck_until(seen.messages == 4);
+	ck_assert_uint_eq(seen.losts, 1);
 }
 END_TEST
 
@@ -437,8 +726,6 @@ START_TEST(delivery_timeout_costs_one_consumer_its_channel_and_no_more) {
 		.unsettled = on_unsettled,
 		.cancelled = on_cancelled,
 	};
-	struct consumer *second;
-
 	other = (typeof(other)){0};
 	fake.deliveries = 2;
 	start_broker(fake.port);
@@ -653,6 +940,17 @@ int main(void) {
 	tcase_add_test(with, messages_are_delivered_and_settled);
 	tcase_add_test(with, settlements_of_a_lost_epoch_come_back);
 	tcase_add_test(with, messages_under_way_come_before_cancelled);
+	tcase_add_test(with, acks_of_one_turn_are_one);
+	tcase_add_test(with, ack_beyond_a_gap_goes_by_itself);
+	tcase_add_test(with, everything_else_keeps_its_place_among_the_acks);
+	tcase_add_test(with, channels_have_their_own_acks);
+	tcase_add_loop_test(with, tags_may_be_large, 0, 4);
+	tcase_add_test(with, acks_of_two_epochs_are_not_mixed);
+	tcase_add_test(with, acks_of_a_channel_that_is_being_closed_come_back);
+	tcase_add_loop_test(with, acks_that_cannot_be_sent_come_back, 0, 6);
+	tcase_add_test(with, acks_are_sent_before_a_stop);
+	tcase_add_test(with, acks_and_a_cancel_in_one_turn);
+	tcase_add_test(with, tags_that_repeat_drop_the_connection);
 	tcase_add_test(with, wishes_may_follow_each_other_quickly);
 	tcase_add_test(with, wishes_are_not_lost_while_the_thread_is_stuck);
 	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
