@@ -136,6 +136,8 @@ START_TEST(what_is_not_there_yet_is_a_secret_when_it_is) {
 END_TEST
 
 START_TEST(changes_on_the_way_are_noticed) {
+	unsigned before;
+
 	if (!is_supported())
 		return;
 	ck_assert_int_eq(confine_add(confine, "etc/secret"), 0);
@@ -147,7 +149,9 @@ START_TEST(changes_on_the_way_are_noticed) {
 	scratch_write("etc/newer", 0600, "n");
 	ck_assert_int_eq(rename("etc/newer", "etc/beside"), 0);
 	ck_assert(confine_is_stale(confine));
+	before = confine_generation(confine);
 	ck_assert(can_read(look(), "etc/beside"));
+	ck_assert_uint_eq(confine_generation(confine), before + 1);
 	settle();
 	/* Another directory of the same name: its stamp may be older. */
 	ck_assert_int_eq(rename("etc", "moved"), 0);

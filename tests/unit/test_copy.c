@@ -95,6 +95,12 @@ START_TEST(reasons_in_words) {
 		{{.end = RUN_SIGNALED, .status = SIGRTMIN + 3, .signaled = true}, "killed by signal 37"},
 		{{.end = RUN_TIMEOUT, .status = SIGTERM, .signaled = true}, "timeout (killed by signal TERM)"},
 		{{.end = RUN_TIMEOUT, .status = 0}, "timeout (exit status 0)"},
+		{{.end = RUN_ANSWERED, .answer = {.outcome = OUTCOME_ACK}}, "acknowledged by the worker"},
+		{{.end = RUN_ANSWERED, .answer = {.outcome = OUTCOME_REQUEUE}}, "requeued by the worker"},
+		{{.end = RUN_ANSWERED, .answer = {.outcome = OUTCOME_RETRY}}, "the worker asked for a retry"},
+		{{.end = RUN_ANSWERED, .answer = {.outcome = OUTCOME_REJECT, .reason = "x", .reason_len = 1}}, "rejected by the worker"},
+		{{.end = RUN_EXITED, .status = 0, .problem = "it ended"}, "exit status 0; it ended"},
+		{{.end = RUN_MISBEHAVED, .status = SIGKILL, .signaled = true, .problem = "it sang"}, "it sang"},
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
@@ -103,6 +109,38 @@ START_TEST(reasons_in_words) {
 		copy_format_reason(&reasons[i].result, text, sizeof(text));
 		ck_assert_str_eq(text, reasons[i].text);
 	}
+}
+END_TEST
+
+START_TEST(a_worker_says_why) {
+	const struct run_result rejected = {.end = RUN_ANSWERED,
+					    .answer = {.outcome = OUTCOME_REJECT, .reason = "no\x1b \"one\"", .reason_len = 9}};
+	const struct run_result exited = {.end = RUN_EXITED, .status = 3, .unanswered = true, .problem = "it ended"};
+	struct message *m = make();
+
+	prepare(m, &exited, NULL, 1, 1);
+	ck_text(m, HEADER_REASON, "exit status 3; it ended");
+	ck_number(m, HEADER_EXIT_STATUS, FIELD_I32, 3);
+	/* Who has answered has not ended. */
+	prepare(m, &rejected, NULL, 2, 2);
+	ck_text(m, HEADER_REASON, "rejected by the worker: no\\x1b \"one\"");
+	ck_text(m, HEADER_EXIT_STATUS, NULL);
+	ck_text(m, HEADER_SIGNAL, NULL);
+	message_free(m);
+}
+END_TEST
+
+START_TEST(a_long_reason_is_whole) {
+	char words[WORKER_REASON_MAX], text[WORKER_REASON_MAX + 64] = "rejected by the worker: ";
+	const struct run_result result = {.end = RUN_ANSWERED,
+					  .answer = {.outcome = OUTCOME_REJECT, .reason = words, .reason_len = sizeof(words)}};
+	struct message *m = make();
+
+	memset(words, 'w', sizeof(words));
+	memset(text + strlen(text), 'w', sizeof(words));
+	prepare(m, &result, NULL, 1, 1);
+	ck_text(m, HEADER_REASON, text);
+	message_free(m);
 }
 END_TEST
 
@@ -235,7 +273,7 @@ START_TEST(the_way_through_a_delay_queue_is_undone) {
 END_TEST
 
 static void add_cases(Suite *s) {
-	ADD_CASE(s, "reason", a_copy_says_why, a_note_is_part_of_the_reason, reasons_in_words);
+	ADD_CASE(s, "reason", a_copy_says_why, a_note_is_part_of_the_reason, reasons_in_words, a_worker_says_why, a_long_reason_is_whole);
 	ADD_CASE(s, "content", what_must_not_travel_stays, properties_stay_but_for_two, full_headers_go_without_stderr);
 	ADD_CASE(s, "way", the_way_through_a_delay_queue_is_undone);
 }

@@ -431,6 +431,18 @@ START_TEST(can_be_used_again) {
 }
 END_TEST
 
+START_TEST(without_a_message_there_is_nothing_of_one) {
+	build();
+	ck_assert_ptr_nonnull(get("AMQP_QUEUE"));
+	ck_assert_int_eq(environment_build(&env, "/home/u", "u", &queue, NULL, 0, 0), 0);
+	ck_assert_str_eq(get("HOME"), "/home/u");
+	for (size_t i = 0; env.vector[i]; i++)
+		ck_assert_int_ne(strncmp(env.vector[i], "AMQP_", 5), 0);
+	ck_assert_uint_eq(env.n_omitted, 0);
+	ck_assert_uint_eq(env.message_size, 0);
+}
+END_TEST
+
 int main(void) {
 	Suite *s = suite_create("environment");
 	TCase *t = tcase_create("environment");
@@ -455,6 +467,7 @@ int main(void) {
 	tcase_add_test(t, what_each_kind_of_metadata_brings);
 	tcase_add_test(t, the_trace_of_the_message_replaces_the_configured_one);
 	tcase_add_test(t, the_path_is_the_configured_one);
+	tcase_add_test(t, without_a_message_there_is_nothing_of_one);
 	tcase_add_test(t, can_be_used_again);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);

@@ -36,6 +36,7 @@ static const struct config_outcomes generous = {
 };
 
 #define EXIT(n) {.end = RUN_EXITED, .status = (n)}
+#define ANSWER(o) {.end = RUN_ANSWERED, .answer = {.outcome = (o)}}
 #define SIGNAL(n) {.end = RUN_SIGNALED, .status = (n), .signaled = true}
 
 /* Every row of the decision: how the handler ended, what becomes of the message, and whether the handler is sound. */
@@ -88,6 +89,28 @@ static const struct {
 	{&full, {.end = RUN_STOPPED, .status = 0, .output_too_large = true}, OUTCOME_REQUEUE, false},
 	{&full, {.end = RUN_EXITED, .status = 0, .output_error = ENOSPC}, OUTCOME_REQUEUE, false},
 	{&full, {.end = RUN_EXITED, .status = 75, .output_error = ENOSPC}, OUTCOME_RETRY, false},
+
+	/* What a worker answers is what becomes of the message. */
+	{&plain, ANSWER(OUTCOME_ACK), OUTCOME_ACK, true},
+	{&plain, ANSWER(OUTCOME_REQUEUE), OUTCOME_REQUEUE, false},
+	{&plain, ANSWER(OUTCOME_RETRY), OUTCOME_RETRY, false},
+	{&full, ANSWER(OUTCOME_REJECT), OUTCOME_REJECT, true},
+	/* Without an answer its end is that of any handler, but never an ack. */
+	{&full, {.end = RUN_EXITED, .status = 0, .unanswered = true}, OUTCOME_RETRY, false},
+	{&full, {.end = RUN_EXITED, .status = 10, .unanswered = true}, OUTCOME_RETRY, false},
+	{&full, {.end = RUN_EXITED, .status = 1, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&full, {.end = RUN_EXITED, .status = 65, .unanswered = true}, OUTCOME_REJECT, true},
+	{&full, {.end = RUN_EXITED, .status = 2, .unanswered = true}, OUTCOME_RETRY, false},
+	{&full, {.end = RUN_SIGNALED, .status = SIGKILL, .signaled = true, .unanswered = true}, OUTCOME_RETRY, false},
+	{&full, {.end = RUN_TIMEOUT, .status = 0, .unanswered = true}, OUTCOME_REJECT, false},
+	{&full, {.end = RUN_STOPPED, .status = 0, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&full, {.end = RUN_MISBEHAVED, .status = SIGKILL, .signaled = true, .unanswered = true}, OUTCOME_RETRY, false},
+	{&full, {.end = RUN_UNTRIED, .status = 65, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&plain, {.end = RUN_EXITED, .status = 0, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&generous, {.end = RUN_EXITED, .status = 0, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&generous, {.end = RUN_EXITED, .status = 3, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&generous, {.end = RUN_MISBEHAVED, .status = SIGKILL, .signaled = true, .unanswered = true}, OUTCOME_REQUEUE, false},
+	{&generous, {.end = RUN_SIGNALED, .status = SIGKILL, .signaled = true, .unanswered = true}, OUTCOME_REJECT, false},
 
 	{&generous, EXIT(0), OUTCOME_ACK, true},
 	{&generous, EXIT(3), OUTCOME_ACK, true},

@@ -220,6 +220,27 @@ START_TEST(empty_lines_are_bounded) {
 }
 END_TEST
 
+START_TEST(limits_begin_anew) {
+	for (int i = 0; i < 3; i++) {
+		output_renew(&output);
+		sink.len = sink.lines = sink.cuts = 0;
+		feed_repeated(2, 'x', RUN_LINE_MAX);
+		feed_repeated(2, '\n', RUN_OUTPUT_MAX);
+		ck_assert_uint_eq(sink.cuts, 1);
+		ck_assert_uint_eq(output.streams[1].passed, RUN_OUTPUT_MAX);
+		ck_assert_uint_eq(output.bytes, RUN_OUTPUT_MAX + RUN_LINE_MAX);
+		ck_assert_uint_eq(output.dropped, RUN_LINE_MAX);
+	}
+	output_renew(&output);
+	/* What was begun of a line goes on. */
+	sink.len = 0;
+	output_feed(&output, 2, "be", 2, take_line, &sink);
+	output_renew(&output);
+	output_feed(&output, 2, "gun\n", 4, take_line, &sink);
+	ck_assert_str_eq(sink.text, "2:begun\n");
+}
+END_TEST
+
 int main(void) {
 	Suite *s = suite_create("output");
 	TCase *t = tcase_create("output");
@@ -240,6 +261,7 @@ int main(void) {
 	tcase_add_test(t, line_that_just_fits_is_whole);
 	tcase_add_test(t, a_flood_of_one_stream_leaves_the_other_its_say);
 	tcase_add_test(t, empty_lines_are_bounded);
+	tcase_add_test(t, limits_begin_anew);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);

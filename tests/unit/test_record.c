@@ -36,6 +36,43 @@ static void ck_field(const struct record *r, const char *name, const char *value
 	ck_assert_msg(!value, "no field %s", name);
 }
 
+START_TEST(what_a_worker_answers) {
+	struct message *m = make_message("order-1");
+	struct run_result result = {.end = RUN_ANSWERED,
+				    .answer = {.outcome = OUTCOME_REJECT, .reason = "no \"such\"\x1b customer", .reason_len = 19},
+				    .duration_usec = 1000};
+	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 1, .result = &result, .decision = "reject"};
+	struct record r;
+
+	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 answer=reject duration=0.001s decision=reject "
+		     "reason=\"no \\\"such\\\"\\x1b customer\"");
+	in.reason = "a note";
+	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 answer=reject duration=0.001s decision=reject "
+		     "reason=\"no \\\"such\\\"\\x1b customer; a note\"");
+	ck_assert_int_eq(record_format(&in, &r), 0);
+	ck_field(&r, "HANDLER_ANSWER", "reject");
+	ck_field(&r, "HANDLER_EXIT_STATUS", NULL);
+	ck_field(&r, "HANDLER_SIGNAL", NULL);
+	record_clear(&r);
+	result = (struct run_result){.end = RUN_EXITED, .status = 3, .unanswered = true, .problem = "it ended", .duration_usec = 1000};
+	in.reason = NULL;
+	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 exit=3 duration=0.001s decision=reject reason=\"it ended\"");
+	in.reason = "a note";
+	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 exit=3 duration=0.001s decision=reject "
+		     "reason=\"it ended; a note\"");
+	message_free(m);
+}
+END_TEST
+
+START_TEST(a_line_without_a_message_has_its_queue) {
+	struct record r = {0};
+
+	record_identify(&(struct record_input){.queue = "mail"}, &r);
+	ck_field(&r, "AMQP_QUEUE", "mail");
+	ck_assert_uint_eq(r.n_fields, 1);
+}
+END_TEST
+
 START_TEST(a_line_for_each_way_to_end) {
 	struct message *m = make_message("order-1");
 	struct run_result result = {.end = RUN_EXITED, .status = 0, .duration_usec = 12345};
@@ -135,8 +172,8 @@ START_TEST(fields_are_for_machines) {
 END_TEST
 
 static void add_cases(Suite *s) {
-	ADD_CASE(s, "record", a_line_for_each_way_to_end, an_untried_message_says_why, a_hostile_message_id_stays_one_value,
-		 fields_are_for_machines);
+	ADD_CASE(s, "record", a_line_for_each_way_to_end, what_a_worker_answers, a_line_without_a_message_has_its_queue,
+		 an_untried_message_says_why, a_hostile_message_id_stays_one_value, fields_are_for_machines);
 }
 
 CHECK_MAIN("record", add_cases)
