@@ -15,7 +15,7 @@ from harness import configuration, handler, shell, wait_until
 from network import Proxy
 
 # The body says how much the handler writes: that many bytes that look random, made from it.
-WRITER = ("import hashlib, sys; n = int(sys.stdin.read()); block = hashlib.sha256(b'%d' % n).digest(); "
+WRITER = ("import hashlib, sys; n = int(sys.stdin.read()); block = hashlib.sha256(str(n).encode()).digest(); "
           "sys.stdout.buffer.write((block * (n // 32 + 1))[:n])")
 
 
@@ -235,19 +235,22 @@ def test_a_reply_without_a_confirm(broker, rabbit, daemon, ledger, name, confirm
     assert rabbit.depth(queue) == 0
 
 
-def test_the_channel_is_lost_while_the_handler_runs(broker, rabbit, daemon, ledger, name):
+def test_the_channel_is_lost_while_the_handler_runs(broker, rabbit, daemon, ledger, name, tmp_path):
     """What comes again is answered by the run that goes on: one run, one reply. What cannot be recognized is run again, and the first
     run's output is not published."""
-    queue, replies = rabbit.declare(name()), rabbit.declare(name("replies"))
+    queue, replies, flag = rabbit.declare(name()), rabbit.declare(name("replies")), tmp_path / "flag"
+    wait = f'while ! [ -e "{flag}" ]; do sleep 0.1; done; '
     d = daemon(config(broker, queue, handler("obey", ledger), concurrency=4))
-    rabbit.publish(queue, "sleep 4; echo known $n", message_id="m", reply_to=replies)
+    rabbit.publish(queue, wait + "echo known $n", message_id="m", reply_to=replies)
     ledger.wait(1, "start")
-    rabbit.publish(queue, "sleep 4; echo unknown $n", reply_to=replies)
+    rabbit.publish(queue, wait + "echo unknown $n", reply_to=replies)
     ledger.wait(2, "start")
-    before = d.log.count(" connected")
     broker.ctl("close_all_connections", "a test")
-    wait_until(lambda: d.log.count(" connected") > before, what="the daemon is connected again")
+    d.wait_log("is the message of a delivery that was lost")
+    ledger.wait(3, "start")
+    flag.touch()
     d.wait_settled(2, decision="ack")
+    d.wait_log("unsettled .*delivers the message again")
     d.stop()
     rabbit.connect()
     got = sorted(body for _, body in rabbit.drain(replies))
