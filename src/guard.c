@@ -16,10 +16,30 @@
 #include "base/macro.h"
 #include "handler/tree.h"
 
-bool guard_is_needed(void) {
-	const char *socket = getenv("NOTIFY_SOCKET");
+/* Children that whoever became us by execve(2) had before: they are none of our business. More than so many are not expected. */
+#define INHERITED_MAX 64
+static pid_t inherited[INHERITED_MAX];
+static size_t n_inherited;
 
-	return !(socket && *socket) && getpid() != 1;
+bool guard_is_needed(void) {
+	const char *socket = getenv("NOTIFY_SOCKET"), *service = getenv("SYSTEMD_EXEC_PID");
+
+	return !(socket && *socket) && !(service && atoi(service) == getpid()) && getpid() != 1;
+}
+
+/* Notes the children that are there already. */
+static void look_at_inherited(void) {
+	CLEANUP(tree_clear) struct tree tree = {0};
+	struct tree_source proc = TREE_SOURCE_INIT;
+
+	if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+		return;
+	tree_source_fill(&proc);
+	if (tree_read(&proc, &tree) == 0)
+		for (size_t i = 0; i < tree.n && n_inherited < INHERITED_MAX; i++)
+			if (tree.processes[i].parent == getpid())
+				inherited[n_inherited++] = tree.processes[i].pid;
+	tree_source_close(&proc);
 }
 
 /* Sessions and groups tell nothing: ours are those of whoever has started us. */
@@ -29,7 +49,8 @@ static void *no_owner(pid_t leader, void *userdata) {
 	return NULL;
 }
 
-/* SIGKILL to everything that descends from us. How many of our own children that has reached: only those are worth waiting for. */
+/* SIGKILL to everything that descends from us and was not inherited. How many of our own children that has reached: only those are
+ * worth waiting for. */
 static unsigned kill_descendants(const struct tree_source *proc) {
 	CLEANUP(tree_clear) struct tree tree = {0};
 	unsigned children = 0;
@@ -40,11 +61,18 @@ static unsigned kill_descendants(const struct tree_source *proc) {
 	self = tree_find(&tree, getpid());
 	if (self)
 		self->owner = self;
+	/* Their descendants are theirs. A child's id is nobody else's as long as we have not waited for it. */
+	for (size_t i = 0; i < n_inherited; i++) {
+		struct tree_process *p = tree_find(&tree, inherited[i]);
+
+		if (p && p->parent == getpid())
+			p->owner = inherited;
+	}
 	tree_own(&tree, no_owner, NULL);
 	for (size_t i = 0; i < tree.n; i++) {
 		const struct tree_process *p = tree.processes + i;
 
-		if (p->owner && p != self && kill(p->pid, SIGKILL) == 0)
+		if (p->owner == self && self && p != self && kill(p->pid, SIGKILL) == 0)
 			children += p->parent == getpid();
 	}
 	return children;
@@ -91,7 +119,7 @@ _Noreturn static void watch(pid_t daemon, const sigset_t *signals) {
 
 		if (sig > 0 && sig != SIGCHLD)
 			(void)kill(daemon, sig);
-		/* Others are orphans of handlers that the daemon has lost. */
+		/* Others are not ours, or were lost by the daemon. */
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 			if (pid == daemon) {
 				kill_what_is_left();
@@ -113,6 +141,7 @@ int guard_start(int *ret_fd) {
 	int fds[2];
 	pid_t pid;
 
+	look_at_inherited();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	sigemptyset(&signals);

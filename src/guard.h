@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-/* Whether nobody else would do it: no service manager has said where it wants to be told of our state (NOTIFY_SOCKET), and we are
- * not the first process of a container, with which everything in it ends. */
+/* Whether nobody else would do it: no service manager has said where it wants to be told of our state (NOTIFY_SOCKET) or that it has
+ * started this very process (SYSTEMD_EXEC_PID), and we are not the first process of a container, with which everything in it ends. */
 bool guard_is_needed(void);
 
 /* Splits the process in two, before there is a thread or a secret. Returns in the daemon only: the guard passes SIGTERM, SIGINT,

@@ -270,6 +270,7 @@ int executor_new(sd_event *event, struct executor **ret) {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return -errno;
 	tree_source_fill(&e->proc);
+	strays_spare(e);
 	*ret = TAKE(e);
 	return 0;
 }

@@ -112,6 +112,23 @@ static void leave(struct strays *s, pid_t pid) {
 	(void)add(&s->left, &s->n_left, &s->n_left_allocated, pid);
 }
 
+static void find(struct executor *e) {
+	e->strays.n_found = 0;
+	if (e->strays.children_fd < 0 || read_list(e) < 0)
+		(void)read_proc(e);
+}
+
+static void leave_found(struct strays *s) {
+	for (size_t i = 0; i < s->n_found; i++)
+		leave(s, s->found[i]);
+	s->n_found = 0;
+}
+
+void strays_spare(struct executor *e) {
+	find(e);
+	leave_found(&e->strays);
+}
+
 /* Whether a handler that has ended in this turn, and whose descendants are to be killed, led that session. */
 static bool was_led_to_kill(const struct executor *e, pid_t session) {
 	LIST_FOREACH (r, &e->reaped, struct run, step)
@@ -155,17 +172,12 @@ void strays_look(struct executor *e) {
 
 	if (!s->kill_some && !s->leave_some)
 		return;
-	s->n_found = 0;
-	if (s->children_fd < 0 || read_list(e) < 0)
-		(void)read_proc(e);
+	find(e);
 	if (s->n_found > 0 && s->leave_some) {
-		if (s->kill_some) {
+		if (s->kill_some)
 			tell_apart(e);
-		} else {
-			for (size_t i = 0; i < s->n_found; i++)
-				leave(s, s->found[i]);
-			s->n_found = 0;
-		}
+		else
+			leave_found(s);
 	}
 	s->kill_some = s->leave_some = false;
 	if (s->n_found == 0)

@@ -27,6 +27,8 @@ struct strays {
 };
 
 void strays_init(struct strays *s);
+/* Leaves alone what is there before there was a handler: children of whoever became us by execve(2). */
+void strays_spare(struct executor *e);
 void strays_clear(struct strays *s);
 
 /* A child that is no handler's has ended and was reaped. */

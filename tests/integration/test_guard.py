@@ -100,3 +100,32 @@ def test_no_guard_for_a_service(broker, rabbit, daemon, name):
     d = daemon(configuration(broker={"url": broker.url}, queues=[{"name": queue, "handler": shell("cat")}]))
     stays(lambda: not children(d.pid), 0.3, "a child without a message")
     d.stop()
+
+
+@pytest.mark.parametrize("service", [True, False])
+def test_what_was_there_before_is_left_alone(broker, rabbit, daemon, ledger, name, service):
+    """A script may start something and then execute the daemon, whose child that is then."""
+    queue = rabbit.declare(name())
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{"name": queue, "handler": shell(FAMILY, ledger, 1)}]),
+               start=False, service=service)
+    d.arguments = ["/bin/sh", "-c", 'sleep 300 & echo "before $!" >>"$0"; exec "$@"', str(ledger), *d.arguments]
+    d.start()
+    rabbit.publish(queue)
+    d.wait_settled(1)
+    wait_until(lambda: ledger.of("escaped"), what="a handler's child")
+    before, = [int(line[0]) for line in ledger.of("before")]
+    wait_until(lambda: not is_alive(int(ledger.of("escaped")[0][0])), what="what the handler left behind gone")
+    d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    assert is_alive(before)
+    os.kill(before, signal.SIGKILL)
+
+
+def test_no_guard_where_systemd_says_that_it_has_started_us(broker, rabbit, daemon, name):
+    """A service of another type than notify. With a guard it would get each signal of systemd twice."""
+    queue = rabbit.declare(name())
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{"name": queue, "handler": shell("cat")}]), start=False, service=False)
+    d.arguments = ["/bin/sh", "-c", 'SYSTEMD_EXEC_PID=$$ exec "$@"', "sh", *d.arguments]
+    d.start()
+    assert not children(d.pid)
+    d.stop()
