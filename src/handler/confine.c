@@ -219,7 +219,7 @@ int confine_look(struct confine *c, int *ret_fd) {
 	if (r < 0 && r != -EOPNOTSUPP && r != -ENOSYS)
 		return r;
 	c->made = true;
-	c->generation++;
+	c->generation += r == 0;
 	if (r < 0)
 		c->retry_usec = r == -ENOSYS ? USEC_INFINITY : clock_add_usec(clock_now_usec(), RETRY_USEC);
 	/* That the kernel is old is no news of today. */
@@ -231,7 +231,7 @@ int confine_look(struct confine *c, int *ret_fd) {
 }
 
 unsigned confine_generation(const struct confine *c) {
-	return c->generation;
+	return c->ruleset >= 0 ? c->generation : 0;
 }
 
 bool confine_needs_no_new_privs(const struct confine *c) {

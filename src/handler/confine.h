@@ -36,7 +36,7 @@ int confine_look(struct confine *c, int *ret_fd);
  * that have come since. */
 bool confine_is_stale(struct confine *c);
 
-/* Counts the rulesets that confine_look has made. */
+/* Counts the rulesets that confine_look has made; 0: nothing is confined now. */
 unsigned confine_generation(const struct confine *c);
 
 /* Whether the process has to give up gaining privileges by what it executes (no_new_privs) before it may be confined. */

@@ -102,16 +102,6 @@ static void count_success(struct pool *p) {
 
 /* --- what workers tell ------------------------------------------------------------------------------------------------- */
 
-/* Looking costs some system calls, so it is not done after each message of those that are fast. */
-static bool is_outdated(struct pool *p, const struct worker *w) {
-	uint64_t now = clock_now_usec();
-
-	if (w->generation == program_generation(p->program) && now < p->looked_usec + LOOK_INTERVAL_USEC)
-		return false;
-	p->looked_usec = now;
-	return program_is_outdated(p->program, w->generation);
-}
-
 static void on_answered(struct worker *w, void *userdata) {
 	struct pool *p = userdata;
 	unsigned max = queue_of(p)->handler.max_messages;
@@ -119,7 +109,7 @@ static void on_answered(struct worker *w, void *userdata) {
 	count_success(p);
 	if (w->state != WORKER_IDLE)
 		return;
-	if (p->closing || (max > 0 && w->n_answers >= max) || is_outdated(p, w))
+	if (p->closing || (max > 0 && w->n_answers >= max))
 		worker_retire(w);
 	else
 		list_insert_before(p->idle.next, &w->idle_node);
@@ -192,6 +182,25 @@ static int start(struct pool *p, struct spawn_error *error, struct worker **ret)
 	return 0;
 }
 
+/* Looking costs some system calls, so it is not done before each message of those that come fast. */
+static bool is_outdated(struct pool *p, const struct worker *w) {
+	uint64_t now = clock_now_usec();
+
+	if (w->generation == program_generation(p->program) && now < p->looked_usec + LOOK_INTERVAL_USEC)
+		return false;
+	p->looked_usec = now;
+	return program_is_outdated(p->program, w->generation);
+}
+
+/* The idle worker that is to be next; NULL: there is none. */
+static struct worker *next_idle(struct pool *p) {
+	struct worker *w;
+
+	while ((w = LIST_FIRST(&p->idle, struct worker, idle_node)) && is_outdated(p, w))
+		worker_retire(w);
+	return w;
+}
+
 int pool_give(struct pool *p, const struct message *m, unsigned attempt, const struct run_callbacks *callbacks, void *userdata,
 	      struct spawn_error *error, struct worker **ret) {
 	bool started = false;
@@ -199,8 +208,7 @@ int pool_give(struct pool *p, const struct message *m, unsigned attempt, const s
 	int r;
 
 	do {
-		w = LIST_FIRST(&p->idle, struct worker, idle_node);
-
+		w = next_idle(p);
 		/* One that is gone at once is enough to know. */
 		if (!w && started)
 			return POOL_NOT_NOW;

@@ -98,7 +98,7 @@ unsigned program_generation(const struct program *p) {
 bool program_is_outdated(const struct program *p, unsigned generation) {
 	struct confine *c = confine_of(p);
 
-	return c && (confine_generation(c) != generation || confine_is_stale(c));
+	return c && (confine_generation(c) != generation || (generation > 0 && confine_is_stale(c)));
 }
 
 int program_plan(const struct program *p, struct spawn_plan *ret, struct spawn_error *error) {

@@ -32,8 +32,8 @@ DEFINE_CLEANUP(struct program *, program_free);
  * `error` overwritten: a run would fail, as far as can be told without one. */
 int program_probe(struct program *p, struct spawn_error *error);
 
-/* Which version of the daemon's secrets its processes are kept from now (confine.h); and whether those that were started with that of
- * `generation` are kept from others, or from what is none. The latter costs some system calls. */
+/* By which rules its processes are kept from the daemon's secrets, as of the last spawn (0: by none); and whether those that were started
+ * under the rules of `generation` are kept from too much now, or too little. The latter costs some system calls. */
 unsigned program_generation(const struct program *p);
 bool program_is_outdated(const struct program *p, unsigned generation);
 

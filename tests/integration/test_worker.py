@@ -361,6 +361,26 @@ def test_recycled_workers_that_do_not_leave(broker, rabbit, daemon, ledger, name
     assert len(born(ledger)) == 2
 
 
+def test_new_files_beside_secrets(broker, rabbit, daemon, ledger, name):
+    """A worker that is kept from the daemon's secrets is replaced when there is something new beside them, which it could not read."""
+    queue = rabbit.declare(name())
+    news = ledger.path.parent / "news"  # beside the configuration, which has the password
+    d = daemon(config(broker, worker(queue, ledger, handler={"protect_secrets": True})))
+    for i in range(3):
+        do(rabbit, queue, f"m{i}", f"note('read', os.path.exists({str(news)!r}) and open({str(news)!r}).read()); say(b'ack\\n')")
+        d.wait_settled(i + 1)
+        if i == 0:
+            time.sleep(1.5)
+            news.write_text("news", encoding="utf-8")
+        time.sleep(1.5)
+    d.stop()
+    if "has no Landlock" in d.log:
+        pytest.skip("the kernel has no Landlock")
+    assert [words[0] for words in ledger.of("read")] == ["False", "news", "news"]
+    assert len(born(ledger)) >= 2, "the first one has gone; where the folder is, others may write as well"
+    assert all(s["decision"] == "ack" for s in d.settled())
+
+
 def test_killed_with_a_message_in_hand(broker, rabbit, daemon, ledger, name):
     queue = rabbit.declare(name())
     do(rabbit, queue, "m", "note('n', name); c = sum(l.split()[:2] == ['n', name] for l in open(sys.argv[1])); "
