@@ -496,6 +496,21 @@ START_TEST(talk_out_of_turn_ends_the_worker_alone) {
 }
 END_TEST
 
+/* It is there before the message is, though nobody has looked yet. */
+START_TEST(what_was_said_before_is_no_answer) {
+	pid_t pid;
+
+	use("while read -r line; do [ \"$slow\" ] || { echo ack; sleep 0.1; }; slow=1; echo ack; done");
+	pid = handle()->pid;
+	ck_assert_int_eq(witnesses[0].result.answer.outcome, OUTCOME_ACK);
+	ck_assert_int_eq(usleep(500000), 0);
+	ck_assert_int_eq(try_start(witnesses), TASK_NOT_NOW);
+	WAIT_FOR(pool_is_ready(pool));
+	ck_assert_int_eq(handle()->result.answer.outcome, OUTCOME_ACK);
+	ck_assert_int_ne(witnesses[0].pid, pid);
+}
+END_TEST
+
 START_TEST(a_pool_is_closed) {
 	queue.concurrency = 2;
 	use("while read -r line; do [ \"$slow\" ] && sleep 0.5; slow=1; echo ack; done");
@@ -572,7 +587,7 @@ static void add_cases(Suite *suite) {
 			 a_worker_that_is_stopped, a_task_that_is_freed);
 	ADD_FIXTURE_CASE(suite, "pool", as_many_as_are_needed, workers_are_replaced, one_that_does_not_leave_is_stopped,
 			 an_untouched_message_was_not_tried, workers_that_die_at_once_are_started_rarely, an_idle_one_that_dies_is_replaced,
-			 talk_out_of_turn_ends_the_worker_alone, a_pool_is_closed, a_pool_is_stopped, a_program_that_cannot_be_executed,
+			 talk_out_of_turn_ends_the_worker_alone, what_was_said_before_is_no_answer, a_pool_is_closed, a_pool_is_stopped, a_program_that_cannot_be_executed,
 			 a_process_for_each_message_needs_no_worker);
 }
 
