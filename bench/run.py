@@ -7,12 +7,14 @@ Contestants, with the same handler, the same body and the same parallelism:
   amqp-execd  the daemon, with its default log level, logging to a file
   consume x1  one amqp-consume (amqp-tools), which runs one handler at a time
   consume x2  as many amqp-consume processes as the parallelism, the messages divided among them
-They take turns (A B C D, A B C D, ...), ratios are taken round by round, and medians are printed. The clock runs from
+Workers (handler.mode = "worker"), against bench/bare_consume.c, which consumes and acknowledges and does nothing else; and what each
+option costs, as the ratio to the same daemon without it.
+Contestants take turns (A B C D, A B C D, ...), ratios are taken round by round, and medians are printed. The clock runs from
 the start of a contestant to the end of its last message; queues are filled beforehand. Broker and contestants share the
 machine. The broker is a throw-away node of its own; nothing is written into the source tree.
 
 Environment: BENCH_MESSAGES (2500) per round, BENCH_ROUNDS (5), BENCH_PARALLEL (2), BENCH_PREFETCH (50),
-BENCH_MEMORY_MESSAGES (100000), BENCH_LARGE_MIB (128), BENCH_IDLE_SECONDS (10); 0 leaves a part out. BENCH_CASES: comma-separated of sink-100, sink-16384, cat-100.
+BENCH_WORKER_MESSAGES (20000), BENCH_OPTION_MESSAGES (1500), BENCH_MEMORY_MESSAGES (100000), BENCH_LARGE_MIB (128), BENCH_IDLE_SECONDS (10); 0 leaves a part out. BENCH_CASES: comma-separated of sink-100, sink-16384, cat-100.
 """
 
 import argparse
@@ -106,14 +108,14 @@ class Bench:
         return took
 
     @contextlib.contextmanager
-    def daemon(self, handler, max_message_size="128M", queues=(QUEUE,)):
-        """A daemon and its log's path."""
+    def daemon(self, handler, max_message_size="128M", queues=(QUEUE,), keys="", concurrency=PARALLEL, prefetch=PREFETCH):
+        """A daemon and its log's path. keys: further ones of the handler; they may name another user."""
         conf, log = self.folder / "bench.conf", self.folder / "log"
         command = ", ".join('"' + a.replace("\\", "\\\\").replace('"', '\\"') + '"' for a in handler)
         conf.write_text(
             f'broker = {{ url = "{self.broker.url}"; }};\nlimits = {{ max_message_size = "{max_message_size}"; }};\n'
-            f"defaults = {{ concurrency = {PARALLEL}; prefetch = {PREFETCH}; "
-            f'handler = {{ command = [ {command} ]; user = "{os.geteuid()}"; }}; }};\n'
+            f"defaults = {{ concurrency = {concurrency}; prefetch = {prefetch}; "
+            f'handler = {{ command = [ {command} ]; {"" if "user =" in keys else f"user = {chr(34)}{os.geteuid()}{chr(34)};"} {keys} }}; }};\n'
             f'queues = ( {", ".join(chr(123) + f" name = {chr(34)}{q}{chr(34)}; " + chr(125) for q in queues)} );\n',
             encoding="utf-8")
         conf.chmod(0o600)
@@ -147,16 +149,64 @@ class Bench:
         stamp = datetime.datetime.strptime(last.split()[0].decode(), "%Y-%m-%dT%H:%M:%S.%fZ")
         return stamp.replace(tzinfo=datetime.timezone.utc).timestamp()
 
-    def execd(self, handler, size):
-        self.fill(MESSAGES, size)
+    def execd(self, handler, size, messages=MESSAGES, **settings):
+        self.fill(messages, size)
         begun = time.time()
-        with self.daemon(handler) as (child, log):
-            took = self.await_acks(child, log, MESSAGES) - begun
+        with self.daemon(handler, **settings) as (child, log):
+            took = self.await_acks(child, log, messages) - begun
         if self.depth() != 0:
             raise Failed(f"amqp-execd: {self.depth()} messages left")
         return took
 
+    def bare_consume(self, messages, size, prefetch):
+        self.fill(messages, size)
+        begun = time.monotonic()
+        child = self.spawn([str(self.build / "bench" / "bare_consume"), str(self.broker.port), QUEUE, str(prefetch), str(messages)])
+        if child.wait() != 0 or self.depth() != 0:
+            raise Failed("bare_consume has failed")
+        return time.monotonic() - begun
+
     # ------------------------------------------------------------------ parts
+
+    @staticmethod
+    def rounds(messages, contestants, reference):
+        """Lets the contestants take turns; prints their rates, and the ratio of each to one of them."""
+        rates = {n: [] for n in contestants}
+        for _ in range(ROUNDS):
+            for n, contestant in contestants.items():
+                rates[n].append(messages / contestant())
+        for n, found in rates.items():
+            pairs = zip(found, rates[reference])
+            ratios = sorted(a / b for a, b in pairs)
+            print(f"  {n:<34} {statistics.median(found):>9,.0f}/s   {statistics.median(ratios):5.2f}   "
+                  f"({ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
+
+    def workers(self, messages):
+        prefetch, size, worker = 1000, 100, [str(self.build / "bench" / "worker")]
+        print(f"\nWorkers: {messages} messages of {size} bytes, prefetch {prefetch}, {ROUNDS} rounds; ratio to the bare loop", flush=True)
+        contestants = {"bare consume and ack": lambda: self.bare_consume(messages, size, prefetch)}
+        for n in (1, 2, 4):
+            contestants[f"amqp-execd, {n} worker{'s' if n > 1 else ''}"] = lambda n=n: self.execd(
+                worker, size, messages, keys='mode = "worker";', concurrency=n, prefetch=prefetch)
+        self.rounds(messages, contestants, "bare consume and ack")
+
+    def options(self, messages):
+        print(f"\nOptions: {messages} messages of 100 bytes, {PARALLEL} at once, prefetch {PREFETCH}, {ROUNDS} rounds; ratio to the plain run",
+              flush=True)
+        variants = {
+            "plain": "", 'descendants = "leave"': 'descendants = "leave";', 'output = "discard"': 'output = "discard";',
+            'output = "inherit"': 'output = "inherit";', 'metadata = "fd3"': 'metadata = "fd3";',
+            'metadata = "both"': 'metadata = "both";', 'input = "json"': 'input = "json";',
+            "limits (all six)": 'limits = { memory = "1G"; cpu = 60; files = 256; processes = 4096; file_size = "1G"; core = 0; };',
+            "umask, nice": 'umask = "027"; nice = 5;', "protect_secrets = false": "protect_secrets = false;",
+        }
+        if os.geteuid() == 0:
+            variants['user = "nobody"'] = 'user = "nobody";'
+        contestants = {n: lambda k=k: self.execd(self.sink, 100, messages, keys=k) for n, k in variants.items()}
+        printing = ["/bin/sh", "-c", "echo a line of output"]
+        contestants["sh that prints a line, discarded"] = lambda: self.execd(printing, 100, messages, keys='output = "discard";')
+        contestants["sh that prints a line, logged"] = lambda: self.execd(printing, 100, messages)
+        self.rounds(messages, contestants, "plain")
 
     def compare(self, title, handler, size):
         names = ["bare", "amqp-execd", "consume x1", f"consume x{PARALLEL}"]
@@ -266,6 +316,10 @@ def main():
             for name in os.environ.get("BENCH_CASES", ",".join(cases)).split(","):
                 if MESSAGES and ROUNDS and name:
                     bench.compare(*cases[name])
+            if ROUNDS and setting("WORKER_MESSAGES", 20000):
+                bench.workers(setting("WORKER_MESSAGES", 20000))
+            if ROUNDS and setting("OPTION_MESSAGES", 1500):
+                bench.options(setting("OPTION_MESSAGES", 1500))
             n, mib, seconds = setting("MEMORY_MESSAGES", 100000), setting("LARGE_MIB", 128), setting("IDLE_SECONDS", 10)
             if n or mib:
                 print(f"\nResident memory of the daemon {'':<16} {'now':>11} {'peak':>13}", flush=True)

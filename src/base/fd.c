@@ -30,8 +30,9 @@ int fd_fill_standard(void) {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		/* The lowest number that is free is this one. */
-		if (open("/dev/null", O_RDWR) < 0)
+		/* The lowest number that is free is this one, and stays open. */
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
 			return -errno;
 	}
 	return 0;

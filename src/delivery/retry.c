@@ -75,7 +75,8 @@ uint64_t retry_hold_usec(const struct config_queue *queue, unsigned failures, un
 	unsigned more = failures > attempt ? failures : attempt;
 	uint64_t delay = queue->requeue_delay_usec;
 
-	for (; more > 1 && delay < queue->requeue_max_delay_usec; more--)
+	/* Nothing does not grow, and the number may be anybody's. */
+	for (; more > 1 && delay > 0 && delay < queue->requeue_max_delay_usec; more--)
 		delay = clock_add_usec(delay, delay);
 	return delay < queue->requeue_max_delay_usec ? delay : queue->requeue_max_delay_usec;
 }

@@ -42,7 +42,7 @@ static int check_size(const struct payload *p) {
 /* Z_NO_FLUSH or Z_FINISH. */
 static int deflate_all(struct payload *p, int flush) {
 	char out[4096];
-	int r;
+	int r = 0;
 
 	do {
 		p->stream.next_out = (Bytef *)out;

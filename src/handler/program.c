@@ -66,7 +66,8 @@ struct program *program_free(struct program *p) {
 }
 
 int program_probe(struct program *p, struct spawn_error *error) {
-	if (resolve(p) < 0) {
+	/* What was found stays: asking again may take long, and all queues would wait for it. */
+	if (p->identity_error < 0 && resolve(p) < 0) {
 		*error = p->identity_missing;
 		return p->identity_error;
 	}

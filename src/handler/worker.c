@@ -109,6 +109,22 @@ static void finish(struct worker *w) {
 	tell_end(w, &result);
 }
 
+/* Whether every byte that it was given is still in the pipe. */
+static bool is_untouched(const struct worker *w) {
+	int left = 0;
+
+	return ioctl(w->run->input.fd, FIONREAD, &left) == 0 && left >= 0 && (uint64_t)left == w->feed.written;
+}
+
+/* The message is written and answered. An answer to what was not looked at is none: it may belong to the message before, and
+ * those that follow to the one before theirs. */
+static void conclude(struct worker *w) {
+	if (is_untouched(w))
+		expel(w, "the worker answered before it had read anything of the message");
+	else
+		finish(w);
+}
+
 /* --- what it writes --------------------------------------------------------------------------------------------------- */
 
 /* End of file. Mostly the process is about to end, and its status says more. */
@@ -156,7 +172,7 @@ static void on_bytes(struct run *r, const char *data, size_t len, void *userdata
 	if (problem)
 		expel(w, problem);
 	else if (w->has_answer && w->state == WORKER_ANSWERING)
-		finish(w);
+		conclude(w);
 }
 
 static void on_line(struct run *r, int stream, const char *text, size_t len, bool cut, void *userdata) {
@@ -192,7 +208,7 @@ static void advance(struct worker *w, int result) {
 	unwatch(w);
 	set_state(w, WORKER_ANSWERING);
 	if (w->has_answer)
-		finish(w);
+		conclude(w);
 }
 
 static int write_more(struct worker *w) {
@@ -266,13 +282,6 @@ void worker_retire(struct worker *w) {
 }
 
 /* --- its end ------------------------------------------------------------------------------------------------------------ */
-
-/* Whether every byte that it was given is still in the pipe. */
-static bool is_untouched(const struct worker *w) {
-	int left = 0;
-
-	return ioctl(w->run->input.fd, FIONREAD, &left) == 0 && left >= 0 && (uint64_t)left == w->feed.written;
-}
 
 void worker_report(struct worker *w, const struct run_result *process) {
 	struct run_result result = *process;
