@@ -188,7 +188,10 @@ static int make(struct confine *c, struct strbuf *why, int *ret) {
 	c->rules = rules;
 	rules = (struct confine_rules){0};
 	r = take_stamps(c);
-	return r < 0 ? r : confine_rules_make(&c->rules, CONFINE_ENTRIES_MAX, why, ret);
+	/* None of them is there: a ruleset that allows nothing would be one that forbids everything. */
+	if (r < 0 || c->rules.n_denied == 0)
+		return r;
+	return confine_rules_make(&c->rules, CONFINE_ENTRIES_MAX, why, ret);
 }
 
 /* Says once that it has become impossible, or possible again. */

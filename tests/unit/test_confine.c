@@ -135,6 +135,18 @@ START_TEST(what_is_not_there_yet_is_a_secret_when_it_is) {
 }
 END_TEST
 
+START_TEST(nothing_is_forbidden_as_long_as_no_secret_is_there) {
+	ck_assert_int_eq(confine_add(confine, "no/such/folder"), 0);
+	ck_assert_int_eq(look(), -1);
+	ck_assert_int_eq(mkdir("no", 0755), 0);
+	ck_assert_int_eq(mkdir("no/such", 0755), 0);
+	ck_assert_int_eq(mkdir("no/such/folder", 0755), 0);
+	scratch_write("no/such/folder/file", 0600, "f");
+	ck_assert(confine_is_stale(confine));
+	ck_assert(!is_supported() || !can_read(look(), "no/such/folder/file"));
+}
+END_TEST
+
 START_TEST(changes_on_the_way_are_noticed) {
 	unsigned before;
 
@@ -245,7 +257,7 @@ static void add_cases(Suite *suite) {
 	const TTest *const tests[] = {
 		without_secrets_there_is_nothing_to_do,	 all_but_the_secret_can_be_read,
 		a_directory_is_kept_with_all_that_is_in_it, what_is_not_there_yet_is_a_secret_when_it_is,
-		changes_on_the_way_are_noticed,		 a_link_that_leads_elsewhere_is_noticed,
+		nothing_is_forbidden_as_long_as_no_secret_is_there, changes_on_the_way_are_noticed, a_link_that_leads_elsewhere_is_noticed,
 		rules_know_their_directories,		 too_many_entries_are_refused_with_the_reason,
 		descriptors_do_not_pile_up,
 	};
