@@ -66,7 +66,7 @@ def test_row_03_cluster_node_killed(cluster, daemon, ledger, settle_accounts):
         first, doubtful = kill_leader(cluster, queue, d, ledger)
         load.wait(60)
         with load.paused():
-            wait_handled(load, ledger, load.planned("65"))
+            wait_handled(load, ledger, load.planned("65", "75/1", "KILL/1"))
         first.start()
         # RabbitMQ's members need some time to be three again.
         wait_until(lambda: cluster.replicas(queue)[1] == cluster.replicas(dead)[1] == 3, what="three members", interval=0.5)
