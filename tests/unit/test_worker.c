@@ -246,6 +246,18 @@ START_TEST(stderr_is_that_of_the_message_in_hand) {
 }
 END_TEST
 
+/* Both are found at once, and stdout first. */
+START_TEST(complaints_are_read_before_the_answer_counts) {
+	use("read -r line; printf a; sleep 0.1; echo complaint >&2; echo ck; read -r line");
+	ck_assert_int_eq(try_start(witnesses), 0);
+	ck_assert_int_eq(usleep(500000), 0);
+	WAIT_FOR(witnesses[0].ended);
+	ck_assert_int_eq(witnesses[0].result.answer.outcome, OUTCOME_ACK);
+	ck_assert_str_eq(strbuf_str(&witnesses[0].lines), "complaint\n");
+	ck_assert_uint_eq(idle_lines.len, 0);
+}
+END_TEST
+
 START_TEST(each_message_has_limits_of_its_own) {
 	use("while read -r line; do head -c 70000 /dev/zero | tr '\\0' 'x' | fold -w 1000 >&2; echo >&2; echo ack; done");
 	for (int i = 0; i < 3; i++) {
@@ -582,7 +594,8 @@ static void add_cases(Suite *suite) {
 	tcase_add_loop_test(tc, a_message_fails, 0, ARRAY_SIZE(failures));
 	suite_add_tcase(suite, tc);
 	ADD_FIXTURE_CASE(suite, "answers", one_worker_answers_them_all, an_answer_in_pieces, the_body_follows_the_line, an_early_answer_waits,
-			 what_it_says_before_it_leaves_counts, stderr_is_that_of_the_message_in_hand, each_message_has_limits_of_its_own);
+			 what_it_says_before_it_leaves_counts, stderr_is_that_of_the_message_in_hand,
+			 complaints_are_read_before_the_answer_counts, each_message_has_limits_of_its_own);
 	ADD_FIXTURE_CASE(suite, "wrong", a_body_that_is_not_read, the_time_is_that_of_each_message, an_answer_after_term_is_none,
 			 a_worker_that_is_stopped, a_task_that_is_freed);
 	ADD_FIXTURE_CASE(suite, "pool", as_many_as_are_needed, workers_are_replaced, one_that_does_not_leave_is_stopped,
