@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the manager, shared by its parts and nobody else: manager.c starts and runs, manager_uplink.c has the connections,
- * manager_stop.c stops. */
+ * manager_member.c the queues, manager_reload.c takes another configuration, manager_report.c says how it goes, manager_stop.c
+ * stops. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,13 +9,20 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "base/list.h"
 #include "broker/broker.h"
 #include "broker/publisher.h"
 #include "config/config.h"
 #include "delivery/dispatcher.h"
 #include "delivery/queue.h"
 #include "handler/run.h"
+#include "loader.h"
 #include "service/systemd.h"
+
+/* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection; the latter for a
+ * broker that has not answered already, or when we were told to hurry. */
+#define CLOSE_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define HASTY_CLOSE_TIMEOUT_USEC (1 * USEC_PER_SEC)
 
 enum manager_state {
 	MANAGER_RUNNING,  /* consuming */
@@ -31,37 +39,77 @@ struct line {
 	bool overdue; /* its thread makes no progress; logged */
 };
 
-/* A broker's connections. */
+/* A broker's connections. Owned by the manager. */
 struct uplink {
+	struct list node; /* manager.uplinks; on none until the configuration that it is for is taken */
 	struct manager *manager; /* borrowed: the owner */
+	struct config *config;	 /* a reference: to the tree that the broker's configuration is part of */
 	struct broker *broker;	 /* owned; consumes */
 	struct line consuming;
 	struct publisher *publisher; /* owned; NULL: nothing is published there */
 	struct line publishing;
 	bool blocked; /* the broker takes no publications for now */
+	bool retired; /* no part of the current configuration: closed as soon as no queue uses it */
+	bool closing; /* being closed */
+};
+
+/* A queue at work. Owned by the manager. */
+struct member {
+	struct list node;      /* manager.members; on none until the configuration that it is for is taken */
+	struct uplink *uplink; /* borrowed */
+	struct config *config; /* a reference: to the tree that the queue's configuration is part of */
+	struct queue *queue;   /* owned */
+	bool started; /* it was told to consume */
+	bool leaving; /* no part of the current configuration: freed as soon as it has stopped */
+};
+
+/* What a new configuration has changed. The names are borrowed from the trees, which the holder keeps. */
+struct changes {
+	const char **added, **removed, **changed; /* owned arrays of queues' names */
+	size_t n_added, n_removed, n_changed, n_unchanged;
+};
+
+/* The last reload. */
+struct reload {
+	struct loader *loader; /* owned; NULL: none is under way */
+	bool again;	       /* wanted once more, since it began */
+	uint64_t done_usec;    /* of the last one that has ended; CLOCK_REALTIME; 0: there was none */
+	char *refusal;	       /* owned; why the last one was refused; NULL: it was not */
 };
 
 struct manager {
-	struct config *config; /* a reference */
+	struct config *config; /* a reference: the current one */
+	uint64_t config_usec;  /* when it was read; CLOCK_REALTIME */
 	sd_event *event;       /* owned */
 	struct systemd *systemd;
 	struct executor *executor;
 	struct dispatcher dispatcher;
-	struct uplink *uplinks; /* one per broker of the configuration */
-	struct queue **queues; /* one per queue of the configuration */
+	struct list uplinks; /* struct uplink, owned: in the order of the configuration, retired ones last */
+	struct list members; /* struct member, owned: likewise, leaving ones last */
+	struct queue_counters past; /* of queues that are gone */
 	enum manager_state state;
+	struct reload reload;
 	uint64_t drain_until_usec;
 	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
 	sd_event_source *extend_timer; /* owned; while stopping */
 	sd_event_source *close_timer;  /* owned; nothing runs, but a broker has not confirmed everything */
 	sd_event_source *watch_timer;  /* owned; looks whether threads are stuck, where no watchdog does */
+	sd_event_source *tidy_source;  /* owned; manager_tidy in the next turn of the loop */
 	sd_event_source *guard_source; /* owned; the guard is gone */
 	sd_event_source *leave_source; /* owned; defers the end of the loop until that was seen to */
+	bool untidy; /* something has to leave, or waits for that: see manager_tidy */
 	bool ready;
 	uint64_t watch_interval_usec;
 	bool publishers_stopped; /* told to: what is not confirmed soon will fail */
 	bool stopping_queues; /* manager_stop is telling them one by one: no step is due before the last one knows */
 };
+
+/* --- manager.c --------------------------------------------------------------------------------------------------- */
+
+/* Tells systemd if the time has come. */
+void manager_check_ready(struct manager *m);
+
+/* --- manager_stop.c ---------------------------------------------------------------------------------------------- */
 
 /* Told to stop: the first time handlers are let end, the second time they are stopped, the third time killed. */
 void manager_stop(struct manager *m);
@@ -72,14 +120,58 @@ void manager_check_stopped(struct manager *m);
 /* A connection has reached BROKER_STOPPED: ends the loop when it was the last one. */
 void manager_check_closed(struct manager *m);
 
-/* Makes every broker, and its publisher if it needs one. What was made is freed by the two below, also after a failure. -errno, logged. */
-int manager_start_brokers(struct manager *m);
-/* Before the queues are freed: nothing comes back to them any more. */
-void manager_free_publishers(struct manager *m);
-/* After the queues, which borrow from them. */
-void manager_free_brokers(struct manager *m);
+/* --- manager_uplink.c -------------------------------------------------------------------------------------------- */
+
+/* Begins to connect; is on no list yet. `broker` is part of `config`. -errno, logged. */
+int uplink_new(struct manager *m, struct config *config, const struct config_broker *broker, struct uplink **ret);
+/* The queues that use it have been freed before, or at least its publisher with uplink_free_publisher. NULL-safe, returns NULL. */
+struct uplink *uplink_free(struct uplink *l);
+DEFINE_CLEANUP(struct uplink *, uplink_free);
+void uplink_free_publisher(struct uplink *l);
+
+const char *uplink_name(const struct uplink *l);
+/* Makes its publishing connection, unless it has one. -errno, logged. */
+int uplink_publish(struct uplink *l);
+/* Tells the queue if there is no connection: who comes later has missed that. */
+void uplink_introduce(const struct uplink *l, struct queue *q);
+/* Closes both connections in an orderly way, at the latest after the time. */
+void uplink_close(struct uplink *l, uint64_t timeout_usec);
+/* Both are closed. */
+bool uplink_is_closed(const struct uplink *l);
 
 /* Frees threads that are stuck, as far as that can be done from outside. False: one is stuck all the same. */
 bool manager_check_threads(struct manager *m);
-/* Has that done from time to time. An errno of sd-event, logged. */
+/* Has that done from time to time, as often as the brokers' heartbeats need. An errno of sd-event, logged. */
 int manager_watch_threads(struct manager *m);
+
+/* --- manager_member.c -------------------------------------------------------------------------------------------- */
+
+/* Does nothing yet, and is on no list yet. `queue` is part of `config`. -errno, logged. */
+int member_new(struct manager *m, struct uplink *l, struct config *config, const struct config_queue *queue, struct member **ret);
+/* NULL-safe, returns NULL. */
+struct member *member_free(struct member *s);
+DEFINE_CLEANUP(struct member *, member_free);
+
+/* The same queue of the same broker, by their names. */
+bool member_is_named(const struct member *s, const struct config_queue *queue);
+
+/* What is due since a queue or a connection has changed: starts queues whose predecessors consume no more, frees what has ended,
+ * closes connections that nobody uses. Not from a callback of theirs: those ask for it with manager_tidy_soon. */
+void manager_tidy(struct manager *m);
+void manager_tidy_soon(struct manager *m);
+
+/* --- manager_reload.c -------------------------------------------------------------------------------------------- */
+
+/* Takes the configuration: makes what is new in it, lets go of what is not in it any more, leaves alone what is the same. 0: it is
+ * the current one now. -errno, logged: nothing has changed. */
+int manager_take(struct manager *m, struct config *config, struct changes *ret);
+void changes_clear(struct changes *c);
+
+/* Reads the configuration anew and takes it; while one is being read, once more after that. */
+void manager_reload(struct manager *m);
+void manager_clear_reload(struct manager *m);
+
+/* --- manager_report.c -------------------------------------------------------------------------------------------- */
+
+/* systemd_callbacks.status */
+int manager_format_status(void *userdata, char **ret);

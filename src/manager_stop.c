@@ -7,10 +7,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection; the latter for a
- * broker that has not answered already, or when we were told to hurry. */
-#define CLOSE_TIMEOUT_USEC (5 * USEC_PER_SEC)
-#define HASTY_CLOSE_TIMEOUT_USEC (1 * USEC_PER_SEC)
 /* How often more time is asked for while stopping, and for how long. */
 #define EXTEND_INTERVAL_USEC (5 * USEC_PER_SEC)
 #define EXTEND_BY_USEC (20 * USEC_PER_SEC)
@@ -31,10 +27,10 @@ static void manager_set_state(struct manager *m, enum manager_state state) {
 static size_t manager_running(const struct manager *m) {
 	size_t n = 0;
 
-	for (size_t i = 0; i < m->config->n_queues; i++) {
+	LIST_FOREACH(s, &m->members, struct member, node) {
 		struct queue_view view;
 
-		queue_look(m->queues[i], &view);
+		queue_look(s->queue, &view);
 		n += view.running;
 	}
 	return n;
@@ -60,18 +56,12 @@ static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata
 
 static void manager_close(struct manager *m, uint64_t timeout_usec) {
 	manager_set_state(m, MANAGER_CLOSING);
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
-		/* One that is not connected has nothing to say goodbye to: at worst its thread is stuck in name resolution. */
-		int r = broker_stop(l->broker, l->consuming.state == BROKER_UP ? timeout_usec : HASTY_CLOSE_TIMEOUT_USEC);
-
-		if (r >= 0 && l->publisher)
-			r = publisher_stop(l->publisher, HASTY_CLOSE_TIMEOUT_USEC);
-		if (r < 0)
-			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
-	}
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node)
+		uplink_close(l, timeout_usec);
 	/* The threads keep their own time; this is for one that cannot. */
 	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * timeout_usec), on_close_timer);
+	/* Those that were closed before, by a reload, tell nothing any more. */
+	manager_check_closed(m);
 }
 
 static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -88,22 +78,21 @@ static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata
 
 /* Whether a broker has something to confirm for the queue. One that is not connected has not: its thread may be stuck in name
  * resolution or a login for long, and whatever it was told by us would be void. */
-static bool manager_awaits(const struct manager *m, size_t queue) {
-	const struct config_broker *broker = m->config->queues[queue].broker;
+static bool member_awaits(const struct member *s) {
 	struct queue_view view;
 
-	queue_look(m->queues[queue], &view);
-	return view.state != QUEUE_STOPPED && (view.publishing > 0 || m->uplinks[broker - m->config->brokers].consuming.state == BROKER_UP);
+	queue_look(s->queue, &view);
+	return view.state != QUEUE_STOPPED && (view.publishing > 0 || s->uplink->consuming.state == BROKER_UP);
 }
 
 /* Whether a reply is about to be confirmed after which a copy has to be published. That a broker which takes nothing now will is not
  * waited for. */
 static bool manager_may_publish_more(const struct manager *m) {
-	for (size_t i = 0; i < m->config->n_queues; i++) {
-		const struct uplink *l = &m->uplinks[m->config->queues[i].broker - m->config->brokers];
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		const struct uplink *l = s->uplink;
 		struct queue_view view;
 
-		queue_look(m->queues[i], &view);
+		queue_look(s->queue, &view);
 		if (view.answering > 0 && l->publishing.state == BROKER_UP && !l->blocked)
 			return true;
 	}
@@ -115,13 +104,11 @@ static void manager_stop_publishers(struct manager *m) {
 	if (m->publishers_stopped)
 		return;
 	m->publishers_stopped = true;
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
 		int r = l->publisher ? publisher_stop(l->publisher, CLOSE_TIMEOUT_USEC) : 0;
 
 		if (r < 0)
-			log_error("broker=%s its publishing connection cannot be closed in order: %s", m->config->brokers[i].name,
-				  strerror(-r));
+			log_error("broker=%s its publishing connection cannot be closed in order: %s", uplink_name(l), strerror(-r));
 	}
 }
 
@@ -132,8 +119,8 @@ void manager_check_stopped(struct manager *m) {
 	    manager_may_publish_more(m))
 		return;
 	manager_stop_publishers(m);
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		stopped = stopped && !manager_awaits(m, i);
+	LIST_FOREACH(s, &m->members, struct member, node)
+		stopped = stopped && !member_awaits(s);
 	if (stopped)
 		manager_close(m, CLOSE_TIMEOUT_USEC);
 	else if (!m->close_timer)
@@ -151,8 +138,8 @@ static void manager_stop_handlers(struct manager *m, const char *why) {
 	}
 	manager_set_state(m, MANAGER_KILLING);
 	log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		queue_stop_handlers(m->queues[i], false);
+	LIST_FOREACH(s, &m->members, struct member, node)
+		queue_stop_handlers(s->queue, false);
 	manager_check_stopped(m);
 }
 
@@ -186,21 +173,20 @@ static void manager_drain(struct manager *m) {
 	if (m->drain_until_usec != USEC_INFINITY)
 		manager_set_timer(m, &m->drain_timer, m->drain_until_usec, on_drain_timer);
 	m->stopping_queues = true;
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		queue_stop(m->queues[i]);
+	LIST_FOREACH(s, &m->members, struct member, node)
+		queue_stop(s->queue, "the daemon stops");
 	m->stopping_queues = false;
 	manager_check_stopped(m);
 }
 
 void manager_check_closed(struct manager *m) {
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		const struct uplink *l = &m->uplinks[i];
-
-		if (l->consuming.state != BROKER_STOPPED || (l->publisher && l->publishing.state != BROKER_STOPPED))
+	if (m->state != MANAGER_CLOSING)
+		return;
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
+		if (!uplink_is_closed(l))
 			return;
 	}
-	if (m->state == MANAGER_CLOSING)
-		sd_event_exit(m->event, 0);
+	sd_event_exit(m->event, 0);
 }
 
 void manager_stop(struct manager *m) {
@@ -213,8 +199,8 @@ void manager_stop(struct manager *m) {
 		break;
 	case MANAGER_KILLING:
 		log_warning("told to stop once more: killing the handlers that are left");
-		for (size_t i = 0; i < m->config->n_queues; i++)
-			queue_stop_handlers(m->queues[i], true);
+		LIST_FOREACH(s, &m->members, struct member, node)
+			queue_stop_handlers(s->queue, true);
 		break;
 	case MANAGER_CLOSING:
 		break;

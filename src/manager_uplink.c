@@ -29,9 +29,8 @@ bool manager_check_threads(struct manager *m) {
 	uint64_t now = clock_now_usec();
 	bool alive = true;
 
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
-		const char *name = m->config->brokers[i].name;
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
+		const char *name = uplink_name(l);
 
 		alive &= line_check(&l->consuming, name, "consuming", broker_overdue_usec(l->broker, now));
 		if (l->publisher)
@@ -55,13 +54,16 @@ int manager_watch_threads(struct manager *m) {
 	uint64_t interval = WATCH_INTERVAL_MAX_USEC;
 	int r;
 
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		uint64_t heartbeat = m->config->brokers[i].heartbeat * USEC_PER_SEC;
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
+		uint64_t heartbeat = broker_config(l->broker)->heartbeat * USEC_PER_SEC;
 
 		if (heartbeat > 0 && heartbeat < interval)
 			interval = heartbeat;
 	}
+	if (m->watch_timer && interval == m->watch_interval_usec)
+		return 0;
 	m->watch_interval_usec = interval;
+	m->watch_timer = sd_event_source_disable_unref(m->watch_timer);
 	r = sd_event_add_time_relative(m->event, &m->watch_timer, CLOCK_MONOTONIC, interval, interval / 4, on_watch_timer, m);
 	if (r < 0)
 		log_error("cannot set a timer: %s", strerror(-r));
@@ -145,14 +147,31 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 	}
 }
 
-static void manager_broker_down(struct manager *m, struct uplink *l) {
-	const struct config_broker *config = broker_config(l->broker);
+static void uplink_tell_down(const struct uplink *l, struct queue *q) {
 	char text[640];
 
-	snprintf(text, sizeof(text), "broker %s: %s", config->name, l->consuming.reason ? l->consuming.reason : "not connected");
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		if (m->config->queues[i].broker == config)
-			queue_broker_down(m->queues[i], text);
+	snprintf(text, sizeof(text), "broker %s: %s", uplink_name(l), l->consuming.reason ? l->consuming.reason : "not connected");
+	queue_broker_down(q, text);
+}
+
+void uplink_introduce(const struct uplink *l, struct queue *q) {
+	/* Of a first attempt that is under way it will hear. */
+	if (l->consuming.state != BROKER_UP && l->consuming.reason)
+		uplink_tell_down(l, q);
+}
+
+static void manager_broker_down(struct manager *m, const struct uplink *l) {
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		if (s->uplink == l)
+			uplink_tell_down(l, s->queue);
+	}
+}
+
+/* A connection has been closed. */
+static void uplink_closed(struct uplink *l) {
+	if (l->retired)
+		manager_tidy_soon(l->manager);
+	manager_check_closed(l->manager);
 }
 
 static void on_broker_state(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata) {
@@ -165,7 +184,7 @@ static void on_broker_state(struct broker *b, enum broker_state state, const str
 	if (state == BROKER_WAITING && (was_up || report->retry_usec > 0))
 		manager_broker_down(m, l);
 	if (state == BROKER_STOPPED)
-		manager_check_closed(m);
+		uplink_closed(l);
 	systemd_status_changed(m->systemd, false);
 }
 
@@ -175,7 +194,7 @@ static void on_publisher_state(struct publisher *p, enum broker_state state, con
 
 	line_set_state(m, &l->publishing, broker_config(l->broker), " publishing connection", state, report);
 	if (state == BROKER_STOPPED)
-		manager_check_closed(m);
+		uplink_closed(l);
 	else
 		manager_check_stopped(m);
 	systemd_status_changed(m->systemd, false);
@@ -213,43 +232,73 @@ static const struct publisher_callbacks publisher_callbacks = {.state = on_publi
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-/* Whether something is ever published at the broker. */
-static bool manager_publishes(const struct manager *m, const struct config_broker *broker) {
-	for (size_t i = 0; i < m->config->n_queues; i++)
-		if (m->config->queues[i].broker == broker && config_queue_publishes(&m->config->queues[i]))
-			return true;
-	return false;
+const char *uplink_name(const struct uplink *l) {
+	return broker_config(l->broker)->name;
 }
 
-int manager_start_brokers(struct manager *m) {
-	for (size_t i = 0; i < m->config->n_brokers; i++) {
-		const struct config_broker *config = &m->config->brokers[i];
-		struct uplink *l = &m->uplinks[i];
-		int r;
+int uplink_new(struct manager *m, struct config *config, const struct config_broker *broker, struct uplink **ret) {
+	struct uplink *l = calloc(1, sizeof(*l));
+	int r;
 
-		l->manager = m;
-		r = broker_new(m->event, m->config, config, &broker_callbacks, l, &l->broker);
-		if (r == 0 && manager_publishes(m, config))
-			r = publisher_new(m->event, m->config, config, &publisher_callbacks, l, &l->publisher);
-		if (r < 0) {
-			log_error("broker=%s cannot be set up: %s", m->config->brokers[i].name, strerror(-r));
-			return r;
-		}
+	if (!l) {
+		log_error("no memory");
+		return -ENOMEM;
 	}
+	list_init(&l->node);
+	l->manager = m;
+	r = broker_new(m->event, config, broker, &broker_callbacks, l, &l->broker);
+	if (r < 0) {
+		log_error("broker=%s cannot be set up: %s", broker->name, strerror(-r));
+		free(l);
+		return r;
+	}
+	l->config = config_ref(config);
+	*ret = l;
 	return 0;
 }
 
-void manager_free_publishers(struct manager *m) {
-	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++)
-		m->uplinks[i].publisher = publisher_free(m->uplinks[i].publisher);
+int uplink_publish(struct uplink *l) {
+	int r;
+
+	if (l->publisher)
+		return 0;
+	r = publisher_new(l->manager->event, l->config, broker_config(l->broker), &publisher_callbacks, l, &l->publisher);
+	if (r < 0)
+		log_error("broker=%s its publishing connection cannot be set up: %s", uplink_name(l), strerror(-r));
+	return r;
 }
 
-void manager_free_brokers(struct manager *m) {
-	for (size_t i = 0; m->uplinks && i < m->config->n_brokers; i++) {
-		struct uplink *l = &m->uplinks[i];
+void uplink_free_publisher(struct uplink *l) {
+	l->publisher = publisher_free(l->publisher);
+}
 
-		broker_free(l->broker);
-		line_free(&l->consuming, &m->config->brokers[i]);
-		line_free(&l->publishing, &m->config->brokers[i]);
-	}
+struct uplink *uplink_free(struct uplink *l) {
+	const struct config_broker *config;
+
+	if (!l)
+		return NULL;
+	config = broker_config(l->broker);
+	list_remove(&l->node);
+	uplink_free_publisher(l);
+	broker_free(l->broker);
+	line_free(&l->consuming, config);
+	line_free(&l->publishing, config);
+	config_unref(l->config);
+	free(l);
+	return NULL;
+}
+
+void uplink_close(struct uplink *l, uint64_t timeout_usec) {
+	/* One that is not connected has nothing to say goodbye to: at worst its thread is stuck in name resolution. */
+	int r = broker_stop(l->broker, l->consuming.state == BROKER_UP ? timeout_usec : HASTY_CLOSE_TIMEOUT_USEC);
+
+	l->closing = true;
+	if (r >= 0 && l->publisher)
+		r = publisher_stop(l->publisher, HASTY_CLOSE_TIMEOUT_USEC);
+	if (r < 0)
+		log_error("broker=%s cannot be closed in order: %s", uplink_name(l), strerror(-r));
+}
+
+bool uplink_is_closed(const struct uplink *l) {
+	return l->consuming.state == BROKER_STOPPED && (!l->publisher || l->publishing.state == BROKER_STOPPED);
 }

@@ -125,10 +125,11 @@ int privileges_find_group(const char *text, gid_t *ret) {
 }
 
 void privileges_append_user(const struct privileges *p, struct strbuf *b) {
-	const struct passwd *entry = getpwuid(p->uid); /* while the configuration is read, by the main thread */
+	struct passwd entry, *found = NULL;
+	char buffer[4096]; /* a larger entry's user goes without a name */
 
-	if (entry)
-		strbuf_printf(b, "%s (uid %u)", entry->pw_name, (unsigned)p->uid);
+	if (getpwuid_r(p->uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
+		strbuf_printf(b, "%s (uid %u)", entry.pw_name, (unsigned)p->uid);
 	else
 		strbuf_printf(b, "uid %u", (unsigned)p->uid);
 }

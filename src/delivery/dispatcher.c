@@ -9,6 +9,10 @@ void dispatcher_init(struct dispatcher *d, unsigned max) {
 	d->running = 0;
 }
 
+void dispatcher_set_max(struct dispatcher *d, unsigned max) {
+	d->max = max;
+}
+
 void dispatcher_offer(struct dispatcher *d, struct dispatcher_entry *e) {
 	if (!list_is_linked(&e->node))
 		list_append(&d->wanting, &e->node);

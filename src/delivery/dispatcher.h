@@ -22,6 +22,9 @@ struct dispatcher {
 
 void dispatcher_init(struct dispatcher *d, unsigned max);
 
+/* Another number of slots, from now on: what runs beyond it may end. dispatcher_run uses new ones. */
+void dispatcher_set_max(struct dispatcher *d, unsigned max);
+
 static inline void dispatcher_entry_init(struct dispatcher_entry *e, bool (*start)(struct dispatcher_entry *)) {
 	list_init(&e->node);
 	e->start = start;

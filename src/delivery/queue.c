@@ -4,19 +4,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "delivery/copy.h"
-#include "delivery/outcome.h"
 
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
-/* How much of a line of stderr goes into the reason of a pause. */
-#define COMPLAINT_MAX 256
 
 static const char *const queue_state_names[] = {
 	[QUEUE_STARTING] = "starting", [QUEUE_CONSUMING] = "consuming", [QUEUE_DEGRADED] = "degraded",
@@ -32,7 +27,11 @@ bool queue_is_taking(const struct queue *q) {
 	return q->state != QUEUE_PAUSED && q->state != QUEUE_STOPPING && q->state != QUEUE_STOPPED;
 }
 
-static void queue_set_state(struct queue *q, enum queue_state state, const char *reason) {
+const char *queue_why_not_taking(const struct queue *q) {
+	return q->state == QUEUE_PAUSED ? "the queue is paused" : q->stop_reason;
+}
+
+void queue_set_state(struct queue *q, enum queue_state state, const char *reason) {
 	assert(q->state != QUEUE_STOPPED);
 	assert(q->state != QUEUE_STOPPING || state == QUEUE_STOPPED);
 	q->state = state;
@@ -67,7 +66,7 @@ uint32_t queue_random(void) {
 
 /* --- asking the broker --------------------------------------------------------------------------------------- */
 
-static int queue_consume(struct queue *q, unsigned prefetch) {
+int queue_consume(struct queue *q, unsigned prefetch) {
 	int r = consumer_consume(q->consumer, prefetch);
 
 	if (r < 0) {
@@ -78,7 +77,7 @@ static int queue_consume(struct queue *q, unsigned prefetch) {
 	return 0;
 }
 
-static void queue_cancel(struct queue *q) {
+void queue_cancel(struct queue *q) {
 	int r;
 
 	if (!q->wanted)
@@ -89,143 +88,6 @@ static void queue_cancel(struct queue *q) {
 		log_error("queue=%s cannot ask the broker thread to cancel: %s", q->config->name, strerror(-r));
 	else
 		q->cancels++;
-}
-
-/* --- a handler that cannot be executed ------------------------------------------------------------------------ */
-
-static void queue_pause_until_probe(struct queue *q, const char *reason, uint64_t delay_usec) {
-	bool news = q->state != QUEUE_PAUSED || !q->reason || strcmp(q->reason, reason) != 0;
-
-	log_write(news ? LOG_ERR : LOG_DEBUG, NULL, 0, "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
-		  news ? "paused, its messages stay in the queue" : "still paused", reason, delay_usec / USEC_PER_SEC,
-		  delay_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
-	queue_set_state(q, QUEUE_PAUSED, reason);
-	sd_event_source_set_time(q->probe_timer, clock_add_usec(clock_now_usec(), delay_usec));
-	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_ONESHOT);
-}
-
-static void queue_pause_for_handler(struct queue *q, uint64_t delay_usec) {
-	char what[512], reason[768];
-
-	spawn_error_format(&q->pause.error, what, sizeof(what));
-	snprintf(reason, sizeof(reason), "handler cannot be executed: %s", what);
-	q->cause = PAUSE_HANDLER;
-	queue_pause_until_probe(q, reason, delay_usec);
-}
-
-/* A wish that the broker room refuses (it has been stopped) is tried again like a handler. */
-static int queue_consume_or_pause(struct queue *q, unsigned prefetch) {
-	int r = queue_consume(q, prefetch);
-
-	if (r < 0)
-		queue_pause_until_probe(q, "cannot ask the broker thread to consume", pause_again(&q->pause, queue_random()));
-	return r;
-}
-
-bool queue_keeps_consumer(const struct queue *q) {
-	return q->config->declare.present && q->config->declare.auto_delete;
-}
-
-void queue_pause(struct queue *q, const struct spawn_error *error) {
-	if (!queue_keeps_consumer(q))
-		queue_cancel(q);
-	queue_pause_for_handler(q, pause_failed(&q->pause, &q->config->handler, error, queue_random()));
-}
-
-/* Until a message comes, why it was paused is still what there is to say. */
-static void queue_begin_probing(struct queue *q) {
-	char reason[1024];
-
-	snprintf(reason, sizeof(reason), "waits for a message to try; was paused because %s", q->reason ? q->reason : "of its handler");
-	free(q->probe_reason);
-	q->probe_reason = strdup(reason);
-	queue_set_state(q, QUEUE_PROBING, reason);
-}
-
-static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-	struct queue *q = userdata;
-
-	if (q->cause == PAUSE_HANDLER && pause_probe(&q->pause, q->program) < 0) {
-		queue_pause_for_handler(q, pause_again(&q->pause, queue_random()));
-		return 0;
-	}
-	log_info("queue=%s trying one message: %s", q->config->name,
-		 q->cause == PAUSE_HANDLER ? "the handler looks executable again" : "breaker.cooldown is over");
-	if (!q->wanted && queue_consume_or_pause(q, 1) < 0)
-		return 0;
-	queue_begin_probing(q);
-	queue_work_start(q);
-	return 0;
-}
-
-static void queue_resume(struct queue *q, const char *why) {
-	pause_reset(&q->pause);
-	log_notice("queue=%s resumed: %s", q->config->name, why);
-	if (q->config->prefetch != 1 && !queue_keeps_consumer(q)) {
-		queue_cancel(q);
-		if (queue_consume_or_pause(q, q->config->prefetch) < 0)
-			return;
-	}
-	queue_set_state(q, QUEUE_CONSUMING, NULL);
-}
-
-void queue_probe_started(struct queue *q, struct delivery *d) {
-	if (q->cause == PAUSE_HANDLER) {
-		queue_resume(q, "its handler can be executed again");
-		return;
-	}
-	d->probe = true;
-	q->n_probes++;
-}
-
-/* --- a handler that fails again and again ----------------------------------------------------------------------- */
-
-static void queue_trip(struct queue *q, const struct delivery *d) {
-	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	char what[192];
-	size_t len;
-	const char *line = tail_last(&d->tail, &len);
-
-	copy_format_reason(&d->result, what, sizeof(what));
-	strbuf_printf(&b, "the handler failed %u time%s in a row; the last: %s", q->failures, q->failures == 1 ? "" : "s", what);
-	if (line) {
-		strbuf_append_str(&b, ": ");
-		strbuf_append_escaped(&b, line, len < COMPLAINT_MAX ? len : COMPLAINT_MAX);
-	}
-	if (!queue_keeps_consumer(q))
-		queue_cancel(q);
-	q->cause = PAUSE_BREAKER;
-	queue_pause_until_probe(q, b.failed ? what : strbuf_str(&b), q->config->breaker.cooldown_usec);
-	if (!queue_keeps_consumer(q))
-		queue_work_return_waiting(q, "the queue is paused");
-}
-
-void queue_handler_ended(struct queue *q, struct delivery *d) {
-	bool probed = d->probe;
-	bool tripped = q->state == QUEUE_PROBING && q->cause == PAUSE_BREAKER;
-
-	if (probed) {
-		d->probe = false;
-		q->n_probes--;
-	}
-	/* What we stopped ourselves says nothing of the handler; what has not looked at a message is the pool's affair. */
-	if (d->result.end == RUN_STOPPED || d->result.end == RUN_UNTRIED)
-		return;
-	if (outcome_is_sound(&q->config->outcomes, &d->result)) {
-		q->failures = 0;
-		if (tripped)
-			queue_resume(q, "its handler has succeeded");
-		return;
-	}
-	if (q->failures < UINT_MAX)
-		q->failures++;
-	if (q->config->breaker.failures == 0 || q->failures < q->config->breaker.failures || !queue_is_taking(q))
-		return;
-	/* While it probes, only the probe counts: what was started before the pause tells nothing new. */
-	if (tripped && !probed)
-		return;
-	d->uncounted = tripped;
-	queue_trip(q, d);
 }
 
 /* --- what the broker room tells -------------------------------------------------------------------------------- */
@@ -249,6 +111,7 @@ static void queue_degrade(struct queue *q, int priority, const char *reason, uin
 static void on_consumer_state(enum consumer_state state, const struct broker_report *report, void *userdata) {
 	struct queue *q = userdata;
 
+	q->flowing = state == CONSUMER_CONSUMING;
 	switch (state) {
 	case CONSUMER_CONSUMING:
 		if (q->state == QUEUE_STARTING || q->state == QUEUE_DEGRADED) {
@@ -326,7 +189,8 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 		r = queue_reply_init(q);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC, on_probe_timer, q);
+	r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC, queue_pause_on_timer,
+			      q);
 	if (r < 0)
 		return r;
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_OFF);
@@ -354,16 +218,44 @@ struct queue *queue_free(struct queue *q) {
 }
 
 int queue_start(struct queue *q) {
-	return queue_consume(q, q->config->prefetch);
+	return q->state == QUEUE_STARTING ? queue_consume(q, q->config->prefetch) : 0;
 }
 
-void queue_stop(struct queue *q) {
+void queue_occupy(struct queue *q, unsigned slots) {
+	bool fewer = slots < q->occupied;
+
+	q->occupied = slots;
+	if (fewer)
+		queue_work_start(q);
+}
+
+void queue_counters_add(struct queue_counters *to, const struct queue_counters *from) {
+	to->delivered += from->delivered;
+	to->acked += from->acked;
+	to->requeued += from->requeued;
+	to->retried += from->retried;
+	to->rejected += from->rejected;
+	to->replied += from->replied;
+	to->replies_unroutable += from->replies_unroutable;
+	to->forwarded += from->forwarded;
+	to->copies_failed += from->copies_failed;
+	to->reused += from->reused;
+	to->returned += from->returned;
+	to->lost += from->lost;
+}
+
+void queue_inherit(struct queue *q, const struct queue_counters *counters) {
+	queue_counters_add(&q->counters, counters);
+}
+
+void queue_stop(struct queue *q, const char *why) {
 	if (q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED)
 		return;
+	q->stop_reason = why;
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_OFF);
 	queue_cancel(q);
 	queue_set_state(q, QUEUE_STOPPING, NULL);
-	queue_work_return_waiting(q, "the daemon stops");
+	queue_work_return_waiting(q, why);
 	queue_work_requeue_held(q);
 	pool_close(q->pool);
 	queue_check_stopped(q);
@@ -381,6 +273,8 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .reason = q->reason,
 				   .attempted = q->attempted,
 				   .consumed = q->consumed,
+				   .by_operator = q->state == QUEUE_PAUSED && q->cause == PAUSE_OPERATOR,
+				   .cancelled = (q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED) && q->cancels == 0,
 				   .copy_trouble = q->copy_trouble,
 				   .waiting = q->n[DELIVERY_WAITING] + q->n[DELIVERY_ATTACHED],
 				   .worker_trouble = pool_trouble(q->pool),

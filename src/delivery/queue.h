@@ -16,8 +16,8 @@ enum queue_state {
 	QUEUE_STARTING,	 /* the first attempt to consume is under way */
 	QUEUE_CONSUMING, /* messages come */
 	QUEUE_DEGRADED,	 /* no messages come, for a reason outside (broker down, queue missing ...); the broker room tries again */
-	QUEUE_PAUSED,	 /* we take no messages, because the handler cannot be executed (looked at again after a growing delay) or has
-			    failed too often in a row (until the cooldown is over) */
+	QUEUE_PAUSED,	 /* we take no messages, because the handler cannot be executed (looked at again after a growing delay), has
+			    failed too often in a row (until the cooldown is over), or an operator wants it so */
 	QUEUE_PROBING,	 /* messages are taken one by one until one was started, or, after failures, handled with success */
 	QUEUE_STOPPING,	 /* takes nothing new; handlers that run are awaited */
 	QUEUE_STOPPED,	 /* nothing in hand, nothing will come */
@@ -39,6 +39,8 @@ struct queue_counters {
 	uint64_t lost;	   /* could not be settled: the channel was gone; the broker delivers them again */
 };
 
+void queue_counters_add(struct queue_counters *to, const struct queue_counters *from);
+
 struct queue;
 
 struct queue_callbacks {
@@ -57,15 +59,28 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume. 0, or -ENOTCONN once the broker has been stopped. */
+/* Begins to consume, unless queue_order_pause came before. 0, or -ENOTCONN once the broker has been stopped. */
 int queue_start(struct queue *q);
+
+/* So many handlers of the same queue run elsewhere, of an earlier configuration: they count against its concurrency. None at first. */
+void queue_occupy(struct queue *q, unsigned slots);
+
+/* What such a one has counted goes on being counted here. */
+void queue_inherit(struct queue *q, const struct queue_counters *counters);
+
+/* An operator's: takes no messages until queue_order_resume; untried ones go back at once, handlers that run may end. No effect on a
+ * queue that stops. */
+void queue_order_pause(struct queue *q);
+/* Ends that; what is paused for another reason tries a message now instead of later. No effect on a queue that is not paused. */
+void queue_order_resume(struct queue *q);
 
 /* The broker cannot be reached (for STATUS and readiness; the broker room reconnects). */
 void queue_broker_down(struct queue *q, const char *reason);
 
 /* Stops consuming, gives untried messages back at once, requeues held ones at once, lets running handlers end. Reaches
- * QUEUE_STOPPED when the last one has been settled and the broker has confirmed the cancel. */
-void queue_stop(struct queue *q);
+ * QUEUE_STOPPED when the last one has been settled and the broker has confirmed the cancel. `why`: for the log, why messages go back
+ * untried; borrowed. */
+void queue_stop(struct queue *q, const char *why);
 
 /* Stops the handlers that run: SIGTERM, grace, SIGKILL (now = false), or SIGKILL at once. Their messages are requeued. */
 void queue_stop_handlers(struct queue *q, bool now);
@@ -76,6 +91,8 @@ struct queue_view {
 	const char *reason; /* why no messages come, NULL if they may; borrowed until the next event */
 	bool attempted;	    /* has consumed, or its first attempt has failed */
 	bool consumed;	    /* has consumed */
+	bool by_operator;   /* PAUSED: because an operator wants it so */
+	bool cancelled;	    /* STOPPING, STOPPED: nothing of it consumes at the broker any more */
 	const char *copy_trouble; /* why the last copy, reply or forwarded output failed, NULL if it did not; likewise borrowed */
 	const char *worker_trouble; /* why workers are started with a delay, NULL if they are not; likewise */
 	unsigned waiting;   /* messages by what happens to them */

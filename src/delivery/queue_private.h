@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, paused,
- * stopping), queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c has something published
+/* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, degraded,
+ * stopping), queue_pause.c whether they are wanted, queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c has something published
  * on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output) make; queue_lost.c sees to
  * those whose channel is gone. */
 #pragma once
@@ -19,6 +19,7 @@
 enum pause_cause {
 	PAUSE_HANDLER, /* its handler cannot be executed: over as soon as one was */
 	PAUSE_BREAKER, /* its handler fails again and again: over as soon as one succeeds */
+	PAUSE_OPERATOR, /* somebody wants it so: over when it is told to go on; it never probes */
 };
 
 struct queue {
@@ -39,7 +40,10 @@ struct queue {
 	bool attempted;	 /* has consumed, or its first attempt has failed */
 	bool consumed;	 /* has consumed */
 	bool wanted;	 /* the consumer was told to consume */
+	bool flowing;	 /* it consumes, by what the broker room has told last */
 	unsigned cancels; /* told to cancel, not yet confirmed */
+	const char *stop_reason; /* borrowed; while STOPPING or STOPPED */
+	unsigned occupied; /* handlers of the same queue that run elsewhere */
 
 	struct dispatcher_entry entry;
 	/* By state; owned. Of those that are held, the one that is due first is at the front. */
@@ -74,8 +78,26 @@ struct queue {
 /* Tells the manager that something it may show has changed. */
 void queue_changed(struct queue *q);
 
+/* The only way from state to state. The reason is copied. */
+void queue_set_state(struct queue *q, enum queue_state state, const char *reason);
+
+/* Asks the broker thread for messages, and for no more of them. -ENOTCONN, logged. */
+int queue_consume(struct queue *q, unsigned prefetch);
+void queue_cancel(struct queue *q);
+
 /* True while messages that arrive are handled. */
 bool queue_is_taking(const struct queue *q);
+
+/* Why messages that arrive, or were not tried after all, go back. */
+const char *queue_why_not_taking(const struct queue *q);
+
+/* STOPPING with nothing left becomes STOPPED. */
+void queue_check_stopped(struct queue *q);
+
+/* A random number for delays. */
+uint32_t queue_random(void);
+
+/* --- queue_pause.c ----------------------------------------------------------------------------------------------- */
 
 /* The handler could not be executed: cancels and pauses. What is in hand is the caller's to return, afterwards: what is
  * returned before the broker has seen the cancel comes straight back. For a queue that keeps its consumer: to keep. */
@@ -92,11 +114,8 @@ void queue_probe_started(struct queue *q, struct delivery *d);
  * probe has succeeded. To be called before the message is settled. */
 void queue_handler_ended(struct queue *q, struct delivery *d);
 
-/* STOPPING with nothing left becomes STOPPED. */
-void queue_check_stopped(struct queue *q);
-
-/* A random number for delays. */
-uint32_t queue_random(void);
+/* Of queue.probe_timer: it is time to look again. */
+int queue_pause_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* --- queue_work.c ------------------------------------------------------------------------------------------------ */
 

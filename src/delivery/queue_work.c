@@ -289,7 +289,7 @@ static void put_back(struct queue *q, struct delivery *d) {
 	struct list *waiting = &q->deliveries[DELIVERY_WAITING];
 
 	if (!queue_is_taking(q) && !(q->state == QUEUE_PAUSED && queue_keeps_consumer(q))) {
-		give_back(q, d, q->state == QUEUE_PAUSED ? "the queue is paused" : "the daemon stops");
+		give_back(q, d, queue_why_not_taking(q));
 		return;
 	}
 	tail_clear(&d->tail);
@@ -370,7 +370,7 @@ static bool is_due(struct queue *q) {
 }
 
 static bool may_start(struct queue *q) {
-	if (q->n[DELIVERY_WAITING] == 0 || q->n[DELIVERY_RUNNING] >= q->config->concurrency)
+	if (q->n[DELIVERY_WAITING] == 0 || q->n[DELIVERY_RUNNING] + q->occupied >= q->config->concurrency)
 		return false;
 	/* Each probe has a new consumer, and so a new window of prefetch: copies that wait for a broker which blocks publishing
 	 * must not become more and more. */
@@ -440,7 +440,7 @@ static void admit(struct queue *q, struct delivery *d) {
 	if (queue_lost_claim(q, d))
 		return;
 	if (!queue_is_taking(q) && !(q->state == QUEUE_PAUSED && queue_keeps_consumer(q))) {
-		give_back(q, d, q->state == QUEUE_PAUSED ? "the queue is paused" : "the daemon stops");
+		give_back(q, d, queue_why_not_taking(q));
 		return;
 	}
 	if (d->message->body_state != BODY_COMPLETE) {

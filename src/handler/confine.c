@@ -72,9 +72,14 @@ int confine_new(struct confine **ret) {
 }
 
 int confine_add(struct confine *c, const char *path) {
-	struct secret *grown = reallocarray(c->secrets, c->n_secrets + 1, sizeof(*grown));
+	struct secret *grown;
 	char *copy;
 
+	for (size_t i = 0; i < c->n_secrets; i++) {
+		if (strcmp(c->secrets[i].path, path) == 0)
+			return 0;
+	}
+	grown = reallocarray(c->secrets, c->n_secrets + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	c->secrets = grown;

@@ -24,7 +24,7 @@ struct confine *confine_free(struct confine *c);
 DEFINE_CLEANUP(struct confine *, confine_free);
 
 /* Keeps this path, too, from handlers: a file, or a directory with all that is in it, or what is not there yet; a relative one is taken
- * from the working directory. -ENOMEM. */
+ * from the working directory. Harmless if it is kept already. -ENOMEM. */
 int confine_add(struct confine *c, const char *path);
 
 /* The ruleset as things are now, for spawn_plan.confinement: borrowed until the next call. -1: nothing is confined, because there

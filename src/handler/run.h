@@ -77,7 +77,7 @@ struct run_callbacks {
  * starts them, so all of this belongs to the main thread. */
 int executor_new(sd_event *event, struct executor **ret);
 /* Keeps handlers that run as the daemon's own user, and whose configuration says so, from reading this file or directory
- * (confine_add). Before the first program_new. -ENOMEM. */
+ * (confine_add). Those that run go on as they began. -ENOMEM. */
 int executor_protect(struct executor *e, const char *path);
 /* Who keeps them. Borrowed; NULL: nobody. */
 struct confine *executor_confine(const struct executor *e);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager's reload: another configuration is read, and taken if nothing is wrong with it. */
+#include "manager_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+
+static void log_names(const char *what, const char *const *names, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		log_info("queue=%s %s", names[i], what);
+}
+
+static void log_changes(const struct changes *c) {
+	log_names("added", c->added, c->n_added);
+	log_names("changed", c->changed, c->n_changed);
+	log_names("removed; what it has begun is finished", c->removed, c->n_removed);
+	log_notice("reloaded: %zu queue(s) added, %zu changed, %zu removed, %zu unchanged", c->n_added, c->n_changed, c->n_removed,
+		   c->n_unchanged);
+}
+
+/* The first error, as the reason of the refusal; with how many there are. */
+static void set_refusal(struct reload *reload, const struct config_problems *problems, const char *failure) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	for (size_t i = 0; !failure && i < problems->n; i++) {
+		CLEANUP(free) char *text = NULL;
+
+		if (problems->items[i].warning || config_problem_format(&problems->items[i], &text) < 0)
+			continue;
+		strbuf_append_str(&b, text);
+		if (problems->n_errors > 1)
+			strbuf_printf(&b, " (and %zu more)", problems->n_errors - 1);
+		break;
+	}
+	if (failure)
+		strbuf_append_str(&b, failure);
+	free(reload->refusal);
+	reload->refusal = NULL;
+	(void)strbuf_take(&b, &reload->refusal);
+}
+
+static void log_problems(const struct config_problems *problems) {
+	for (size_t i = 0; i < problems->n; i++) {
+		CLEANUP(free) char *text = NULL;
+
+		if (config_problem_format(&problems->items[i], &text) == 0)
+			log_write(problems->items[i].warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
+	}
+}
+
+static void manager_begin_reload(struct manager *m);
+
+/* What came of it, for whoever has asked. */
+static void manager_end_reload(struct manager *m, const struct control_reload_result *result) {
+	m->reload.loader = loader_free(m->reload.loader);
+	m->reload.done_usec = clock_realtime_usec();
+	if (m->reload.refusal)
+		log_error("reload refused, the configuration of before stays in force: %s", m->reload.refusal);
+	systemd_reloaded(m->systemd);
+	control_reload_done(m->control, result);
+	if (m->reload.again) {
+		m->reload.again = false;
+		manager_begin_reload(m);
+	}
+}
+
+static void manager_fail_reload(struct manager *m, const char *failure) {
+	static const struct config_problems none;
+
+	set_refusal(&m->reload, &none, failure);
+	manager_end_reload(m, &(struct control_reload_result){.failure = failure, .problems = &none});
+}
+
+/* It is in force: from now on its queues are due. */
+static void manager_go_on(struct manager *m, const struct config_problems *problems, struct changes *changes) {
+	struct control_reload_result result = {.problems = problems,
+					       .added = changes->added,
+					       .n_added = changes->n_added,
+					       .removed = changes->removed,
+					       .n_removed = changes->n_removed,
+					       .changed = changes->changed,
+					       .n_changed = changes->n_changed,
+					       .unchanged = changes->n_unchanged};
+
+	free(m->reload.refusal);
+	m->reload.refusal = NULL;
+	log_changes(changes);
+	manager_listen_again(m);
+	(void)manager_watch_threads(m);
+	manager_end_reload(m, &result);
+	changes_clear(changes);
+	/* The names above may be gone with this. */
+	manager_tidy(m);
+	dispatcher_run(&m->dispatcher);
+	manager_check_ready(m);
+}
+
+static void on_loaded(int r, const struct config_problems *problems, struct config *config, void *userdata) {
+	struct manager *m = userdata;
+	struct changes changes;
+
+	log_problems(problems);
+	if (r < 0 && problems->n_errors > 0) {
+		set_refusal(&m->reload, problems, NULL);
+		manager_end_reload(m, &(struct control_reload_result){.problems = problems});
+		return;
+	}
+	if (r == 0)
+		r = manager_take(m, config, &changes);
+	if (r < 0)
+		manager_fail_reload(m, strerror(-r));
+	else
+		manager_go_on(m, problems, &changes);
+}
+
+static void manager_begin_reload(struct manager *m) {
+	int r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
+
+	log_info("reading %s", m->config->path);
+	systemd_reloading(m->systemd);
+	if (r < 0)
+		manager_fail_reload(m, strerror(-r));
+}
+
+int manager_reload(struct manager *m) {
+	if (m->state != MANAGER_RUNNING)
+		return -ESHUTDOWN;
+	if (m->reload.loader) {
+		m->reload.again = true;
+		return -EBUSY;
+	}
+	manager_begin_reload(m);
+	return 0;
+}
+
+void manager_cancel_reload(struct manager *m) {
+	m->reload.again = false;
+	if (m->reload.loader)
+		manager_fail_reload(m, "the daemon stops");
+}
+
+void manager_clear_reload(struct manager *m) {
+	m->reload.loader = loader_free(m->reload.loader);
+	free(m->reload.refusal);
+}

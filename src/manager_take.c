@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager takes a configuration, the first one as any later one: what is the same goes on undisturbed. */
+#include "manager_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* --- what a configuration needs ----------------------------------------------------------------------------------- */
+
+/* Who is to serve each broker and queue of a configuration: those that do already, and new ones, which are on no list yet. */
+struct plan {
+	struct config *config; /* borrowed */
+	struct uplink **uplinks; /* owned array; by broker */
+	struct member **members; /* owned array; by queue */
+};
+
+static void plan_clear(struct plan *p) {
+	for (size_t i = 0; p->members && i < p->config->n_queues; i++) {
+		if (p->members[i] && !list_is_linked(&p->members[i]->node))
+			member_free(p->members[i]);
+	}
+	for (size_t i = 0; p->uplinks && i < p->config->n_brokers; i++) {
+		if (p->uplinks[i] && !list_is_linked(&p->uplinks[i]->node))
+			uplink_free(p->uplinks[i]);
+	}
+	free(p->members);
+	free(p->uplinks);
+}
+
+static void plan_clear_cleanup(struct plan *p) {
+	plan_clear(p);
+}
+
+static struct uplink *find_uplink(struct manager *m, const struct config_broker *broker) {
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
+		if (!l->retired && strcmp(uplink_name(l), broker->name) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+static struct member *find_member(struct manager *m, const struct config_queue *queue) {
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		if (!s->leaving && member_is_named(s, queue))
+			return s;
+	}
+	return NULL;
+}
+
+/* max_message_size is not the queue's, but what its consumer goes by. */
+static bool member_is_same(const struct member *s, const struct uplink *l, const struct config *config, const struct config_queue *queue) {
+	return s->uplink == l && s->config->max_message_size == config->max_message_size &&
+	       config_queue_is_same(queue_config(s->queue), queue);
+}
+
+static int plan_make(struct manager *m, struct config *config, struct plan *p) {
+	int r = 0;
+
+	p->config = config;
+	p->uplinks = calloc(config->n_brokers + 1, sizeof(struct uplink *));
+	p->members = calloc(config->n_queues + 1, sizeof(struct member *));
+	if (!p->uplinks || !p->members) {
+		log_error("no memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; r == 0 && i < config->n_brokers; i++) {
+		struct uplink *l = find_uplink(m, &config->brokers[i]);
+
+		if (l && config_broker_is_same(broker_config(l->broker), &config->brokers[i]))
+			p->uplinks[i] = l;
+		else
+			r = uplink_new(m, config, &config->brokers[i], &p->uplinks[i]);
+	}
+	for (size_t i = 0; r == 0 && i < config->n_queues; i++) {
+		const struct config_queue *queue = &config->queues[i];
+		struct uplink *l = p->uplinks[queue->broker - config->brokers];
+		struct member *s = find_member(m, queue);
+
+		if (s && member_is_same(s, l, config, queue))
+			p->members[i] = s;
+		else
+			r = member_new(m, l, config, queue, &p->members[i]);
+	}
+	return r;
+}
+
+/* --- what it changes ---------------------------------------------------------------------------------------------- */
+
+void changes_clear(struct changes *c) {
+	free(c->added);
+	free(c->removed);
+	free(c->changed);
+	*c = (struct changes){0};
+}
+
+static int changes_init(struct changes *c, size_t before, size_t after) {
+	*c = (struct changes){.added = calloc(after + 1, sizeof(char *)),
+			      .removed = calloc(before + 1, sizeof(char *)),
+			      .changed = calloc(after + 1, sizeof(char *))};
+	if (c->added && c->removed && c->changed)
+		return 0;
+	changes_clear(c);
+	log_error("no memory");
+	return -ENOMEM;
+}
+
+static bool plan_has(const struct plan *p, const struct member *s) {
+	for (size_t i = 0; i < p->config->n_queues; i++) {
+		if (p->members[i] == s)
+			return true;
+	}
+	return false;
+}
+
+static bool config_names(const struct config *config, const struct member *s) {
+	for (size_t i = 0; i < config->n_queues; i++) {
+		if (member_is_named(s, &config->queues[i]))
+			return true;
+	}
+	return false;
+}
+
+/* What is new in the plan: a queue that takes the place of another one stays paused if an operator has paused that. */
+static void compare(struct manager *m, const struct plan *p, struct changes *c) {
+	for (size_t i = 0; i < p->config->n_queues; i++) {
+		const char *name = p->config->queues[i].name;
+		struct member *s = p->members[i], *before;
+		struct queue_view view;
+
+		if (list_is_linked(&s->node)) {
+			c->n_unchanged++;
+			continue;
+		}
+		before = find_member(m, &p->config->queues[i]);
+		if (!before) {
+			c->added[c->n_added++] = name;
+			continue;
+		}
+		c->changed[c->n_changed++] = name;
+		queue_look(before->queue, &view);
+		if (view.by_operator)
+			queue_order_pause(s->queue);
+	}
+}
+
+/* What is in use and not in the plan has to leave. */
+static void retire(struct manager *m, const struct plan *p, struct changes *c) {
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		if (s->leaving || plan_has(p, s))
+			continue;
+		s->leaving = true;
+		if (!config_names(p->config, s))
+			c->removed[c->n_removed++] = queue_config(s->queue)->name;
+	}
+	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
+		bool kept = false;
+
+		for (size_t i = 0; i < p->config->n_brokers; i++)
+			kept = kept || p->uplinks[i] == l;
+		l->retired = l->retired || !kept;
+	}
+}
+
+/* What is in the plan, in its order; what leaves stays before it. */
+static void arrange(struct manager *m, const struct plan *p) {
+	for (size_t i = 0; i < p->config->n_brokers; i++) {
+		list_remove(&p->uplinks[i]->node);
+		list_append(&m->uplinks, &p->uplinks[i]->node);
+	}
+	for (size_t i = 0; i < p->config->n_queues; i++) {
+		list_remove(&p->members[i]->node);
+		list_append(&m->members, &p->members[i]->node);
+	}
+}
+
+static int protect_secrets(struct manager *m, const struct config *config) {
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < config->n_secret_files; i++)
+		r = executor_protect(m->executor, config->secret_files[i]);
+	if (r < 0)
+		log_error("no memory");
+	return r;
+}
+
+static size_t count_members(const struct manager *m) {
+	size_t n = 0;
+
+	LIST_FOREACH(s, &m->members, struct member, node)
+		n += s != NULL;
+	return n;
+}
+
+int manager_take(struct manager *m, struct config *config, struct changes *ret) {
+	CLEANUP(plan_clear) struct plan plan = {0};
+	struct changes changes;
+	int r;
+
+	r = protect_secrets(m, config);
+	if (r == 0)
+		r = plan_make(m, config, &plan);
+	if (r == 0)
+		r = changes_init(&changes, count_members(m), config->n_queues);
+	if (r < 0)
+		return r;
+	compare(m, &plan, &changes);
+	retire(m, &plan, &changes);
+	arrange(m, &plan);
+	config_ref(config);
+	config_unref(m->config);
+	m->config = config;
+	m->config_usec = clock_realtime_usec();
+	m->untidy = true;
+	dispatcher_set_max(&m->dispatcher, config->max_handlers);
+	*ret = changes;
+	return 0;
+}
