@@ -7,7 +7,7 @@
 
 # What it takes to build the daemon and to run it against a broker of one's own.
 # shellcheck disable=SC2034  # for those who source this
-PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libconfig-dev libjansson-dev librabbitmq-dev libssl-dev libsystemd-dev zlib1g-dev"
+PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libconfig-dev libcurl4-openssl-dev libjansson-dev libmicrohttpd-dev librabbitmq-dev libssl-dev libsystemd-dev zlib1g-dev"
 # shellcheck disable=SC2034
 PACKAGES_RUN="python3 python3-pika rabbitmq-server util-linux"
 

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: MIT
 libexecd_a_SOURCES += \
+	%D%/control.h \
+	%D%/http.h \
+	%D%/http_route.h \
+	%D%/http_target.h \
+	%D%/listen.h \
+	%D%/snapshot.h \
 	%D%/status.c %D%/status.h \
 	%D%/systemd.c %D%/systemd.h
 
