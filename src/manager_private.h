@@ -17,6 +17,10 @@
 #include "delivery/queue.h"
 #include "handler/run.h"
 #include "loader.h"
+#include "service/control.h"
+#include "service/listen.h"
+#include "service/monitor.h"
+#include "service/snapshot.h"
 #include "service/systemd.h"
 
 /* How long a broker may take to confirm that the queues are cancelled, and then the close of the connection; the latter for a
@@ -34,6 +38,7 @@ enum manager_state {
 /* What is known of one connection. */
 struct line {
 	enum broker_state state;
+	const struct config_address *address; /* that its state is about; borrowed from its configuration; NULL: nothing was tried yet */
 	char *reason; /* owned; why it is not up */
 	char **reasons; /* owned, by address of the broker: why it could not be reached last, since it was up; or NULL */
 	bool overdue; /* its thread makes no progress; logged */
@@ -63,9 +68,9 @@ struct member {
 	bool leaving; /* no part of the current configuration: freed as soon as it has stopped */
 };
 
-/* What a new configuration has changed. The names are borrowed from the trees, which the holder keeps. */
+/* What a new configuration has changed. */
 struct changes {
-	const char **added, **removed, **changed; /* owned arrays of queues' names */
+	const char **added, **removed, **changed; /* owned arrays of queues' names; valid until manager_tidy */
 	size_t n_added, n_removed, n_changed, n_unchanged;
 };
 
@@ -75,6 +80,37 @@ struct reload {
 	bool again;	       /* wanted once more, since it began */
 	uint64_t done_usec;    /* of the last one that has ended; CLOCK_REALTIME; 0: there was none */
 	char *refusal;	       /* owned; why the last one was refused; NULL: it was not */
+};
+
+/* A socket of the monitor, by the address that was asked for. */
+struct monitor_socket {
+	char *host; /* owned */
+	uint16_t port;
+	int fd; /* owned; the monitor has a duplicate */
+};
+
+/* Those of one configuration. */
+struct monitor_sockets {
+	struct monitor_socket *items; /* owned, n of them */
+	size_t n;
+};
+
+/* Who listens. */
+struct listening {
+	struct control *control; /* owned */
+	struct monitor *monitor; /* owned */
+	struct listen_unix *control_socket; /* owned: the socket's file; NULL: systemd's, or none */
+	struct monitor_sockets monitor_sockets;
+	bool control_inherited; /* from systemd, which decides where it is */
+	bool monitor_inherited;
+};
+
+/* Sockets that another configuration asks for. */
+struct listen_plan {
+	bool control_changed;
+	struct listen_unix *control; /* owned; NULL: none */
+	bool monitor_changed;
+	struct monitor_sockets monitor;
 };
 
 struct manager {
@@ -89,6 +125,12 @@ struct manager {
 	struct queue_counters past; /* of queues that are gone */
 	enum manager_state state;
 	struct reload reload;
+	struct listening listening;
+	uint64_t started_usec; /* CLOCK_REALTIME */
+	struct {
+		struct snapshot_broker *brokers; /* owned */
+		struct snapshot_queue *queues;	 /* owned */
+	} view; /* memory of the last snapshot */
 	uint64_t drain_until_usec;
 	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
 	sd_event_source *extend_timer; /* owned; while stopping */
@@ -160,18 +202,43 @@ bool member_is_named(const struct member *s, const struct config_queue *queue);
 void manager_tidy(struct manager *m);
 void manager_tidy_soon(struct manager *m);
 
-/* --- manager_reload.c -------------------------------------------------------------------------------------------- */
+/* --- manager_take.c ---------------------------------------------------------------------------------------------- */
 
 /* Takes the configuration: makes what is new in it, lets go of what is not in it any more, leaves alone what is the same. 0: it is
- * the current one now. -errno, logged: nothing has changed. */
+ * the current one now, and manager_tidy is due. -errno, logged: nothing has changed. */
 int manager_take(struct manager *m, struct config *config, struct changes *ret);
 void changes_clear(struct changes *c);
 
-/* Reads the configuration anew and takes it; while one is being read, once more after that. */
-void manager_reload(struct manager *m);
+/* --- manager_reload.c -------------------------------------------------------------------------------------------- */
+
+/* Reads the configuration anew and takes it. 0; -EBUSY: one is being read, and after that it is read once more; -ESHUTDOWN: the daemon
+ * stops; another -errno: it could not begin. */
+int manager_reload(struct manager *m);
+/* The daemon stops: nothing comes of a reload that is under way. */
+void manager_cancel_reload(struct manager *m);
 void manager_clear_reload(struct manager *m);
 
+/* --- manager_listen.c -------------------------------------------------------------------------------------------- */
+
+/* Makes what answers on the sockets, and takes over those that systemd has handed to us. -errno, logged. */
+int manager_listen_init(struct manager *m);
+void manager_listen_clear(struct manager *m);
+
+/* Opens the sockets that the configuration asks for and that are not open. 0, or -errno with why in words in *ret_why (owned; NULL: no
+ * memory). A control socket that nobody has asked for is only warned about. */
+int manager_listen_prepare(struct manager *m, const struct config *config, struct listen_plan *ret, char **ret_why);
+/* They are those of the current configuration now. */
+void manager_listen_commit(struct manager *m, struct listen_plan *p);
+void listen_plan_clear(struct listen_plan *p);
+static inline void listen_plan_clear_cleanup(struct listen_plan *p) {
+	listen_plan_clear(p);
+}
+
 /* --- manager_report.c -------------------------------------------------------------------------------------------- */
+
+/* control_callbacks.look */
+int manager_look(void *userdata, struct snapshot *ret);
+void manager_view_clear(struct manager *m);
 
 /* systemd_callbacks.status */
 int manager_format_status(void *userdata, char **ret);

@@ -53,20 +53,26 @@ static void log_problems(const struct config_problems *problems) {
 	}
 }
 
-static void manager_begin_reload(struct manager *m);
+static int manager_begin_reload(struct manager *m);
 
 /* What came of it, for whoever has asked. */
 static void manager_end_reload(struct manager *m, const struct control_reload_result *result) {
+	static const struct config_problems none;
+	int r = 0;
+
 	m->reload.loader = loader_free(m->reload.loader);
 	m->reload.done_usec = clock_realtime_usec();
 	if (m->reload.refusal)
 		log_error("reload refused, the configuration of before stays in force: %s", m->reload.refusal);
 	systemd_reloaded(m->systemd);
-	control_reload_done(m->control, result);
-	if (m->reload.again) {
-		m->reload.again = false;
-		manager_begin_reload(m);
-	}
+	control_reload_done(m->listening.control, result);
+	if (m->reload.again)
+		r = manager_begin_reload(m);
+	m->reload.again = false;
+	/* Those who have asked for another one meanwhile hear that it could not even begin. */
+	if (r < 0)
+		control_reload_done(m->listening.control,
+				    &(struct control_reload_result){.failure = strerror(-r), .problems = &none});
 }
 
 static void manager_fail_reload(struct manager *m, const char *failure) {
@@ -77,7 +83,7 @@ static void manager_fail_reload(struct manager *m, const char *failure) {
 }
 
 /* It is in force: from now on its queues are due. */
-static void manager_go_on(struct manager *m, const struct config_problems *problems, struct changes *changes) {
+static void manager_go_on(struct manager *m, const struct config_problems *problems, struct listen_plan *plan, struct changes *changes) {
 	struct control_reload_result result = {.problems = problems,
 					       .added = changes->added,
 					       .n_added = changes->n_added,
@@ -90,7 +96,7 @@ static void manager_go_on(struct manager *m, const struct config_problems *probl
 	free(m->reload.refusal);
 	m->reload.refusal = NULL;
 	log_changes(changes);
-	manager_listen_again(m);
+	manager_listen_commit(m, plan);
 	(void)manager_watch_threads(m);
 	manager_end_reload(m, &result);
 	changes_clear(changes);
@@ -102,6 +108,8 @@ static void manager_go_on(struct manager *m, const struct config_problems *probl
 
 static void on_loaded(int r, const struct config_problems *problems, struct config *config, void *userdata) {
 	struct manager *m = userdata;
+	CLEANUP(listen_plan_clear) struct listen_plan plan = {0};
+	CLEANUP(free) char *why = NULL;
 	struct changes changes;
 
 	log_problems(problems);
@@ -111,20 +119,25 @@ static void on_loaded(int r, const struct config_problems *problems, struct conf
 		return;
 	}
 	if (r == 0)
+		r = manager_listen_prepare(m, config, &plan, &why);
+	if (r == 0)
 		r = manager_take(m, config, &changes);
 	if (r < 0)
-		manager_fail_reload(m, strerror(-r));
+		manager_fail_reload(m, why ? why : strerror(-r));
 	else
-		manager_go_on(m, problems, &changes);
+		manager_go_on(m, problems, &plan, &changes);
 }
 
-static void manager_begin_reload(struct manager *m) {
+static int manager_begin_reload(struct manager *m) {
 	int r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
 
-	log_info("reading %s", m->config->path);
+	if (r < 0) {
+		log_error("cannot read %s anew: %s", m->config->path, strerror(-r));
+		return r;
+	}
+	log_info("reloading %s", m->config->path);
 	systemd_reloading(m->systemd);
-	if (r < 0)
-		manager_fail_reload(m, strerror(-r));
+	return 0;
 }
 
 int manager_reload(struct manager *m) {
@@ -134,8 +147,7 @@ int manager_reload(struct manager *m) {
 		m->reload.again = true;
 		return -EBUSY;
 	}
-	manager_begin_reload(m);
-	return 0;
+	return manager_begin_reload(m);
 }
 
 void manager_cancel_reload(struct manager *m) {

@@ -165,6 +165,7 @@ static void manager_drain(struct manager *m) {
 	size_t running = manager_running(m);
 
 	manager_set_state(m, MANAGER_DRAINING);
+	manager_cancel_reload(m);
 	m->drain_until_usec = clock_add_usec(now, m->config->drain_timeout_usec);
 	log_info("stopping: waiting for %zu running handler(s)", running);
 	systemd_stopping(m->systemd);

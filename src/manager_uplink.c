@@ -122,6 +122,7 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 	char next[48];
 
 	l->state = state;
+	l->address = a;
 	switch (state) {
 	case BROKER_CONNECTING:
 		log_debug("broker=%s%s connecting to %s port %u", config->name, what, a->host, a->port);

@@ -13,5 +13,8 @@
 /* CLOCK_MONOTONIC in microseconds. Cannot fail on a supported kernel. */
 uint64_t clock_now_usec(void);
 
+/* CLOCK_REALTIME likewise: what the calendar says, for people only. */
+uint64_t clock_realtime_usec(void);
+
 /* a + b, or USEC_INFINITY if either is infinite or the sum would overflow. */
 uint64_t clock_add_usec(uint64_t a, uint64_t b);

@@ -16,6 +16,15 @@ int fd_close(int fd) {
 	return -1;
 }
 
+int fd_duplicate(int fd, int *ret) {
+	int r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (r < 0)
+		return -errno;
+	*ret = r;
+	return 0;
+}
+
 int fd_set_nonblock(int fd) {
 	int flags = fcntl(fd, F_GETFL);
 

@@ -19,6 +19,9 @@ static inline void fd_close_cleanup(int *fd) {
 		take_;                                                                                                 \
 	})
 
+/* A duplicate that is closed on exec, above the standard ones. 0 or -errno of fcntl(2). */
+int fd_duplicate(int fd, int *ret);
+
 /* Sets O_NONBLOCK on fd's open file description. Returns 0 or -errno. */
 int fd_set_nonblock(int fd);
 

@@ -5,6 +5,8 @@ libexecd_a_SOURCES += \
 	%D%/http_route.h \
 	%D%/http_target.h \
 	%D%/listen.h \
+	%D%/monitor.c %D%/monitor.h \
+	%D%/monitor_json.c %D%/monitor_json.h \
 	%D%/snapshot.h \
 	%D%/status.c %D%/status.h \
 	%D%/systemd.c %D%/systemd.h

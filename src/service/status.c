@@ -41,6 +41,8 @@ static void append_work(struct strbuf *b, const struct status_input *in) {
 		if (in->running > 0 && in->drain_left_usec != USEC_INFINITY)
 			strbuf_printf(b, ", stopped in %" PRIu64 " s at the latest",
 				      (in->drain_left_usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
+	} else if (in->queues == 0) {
+		strbuf_printf(b, "no queue is configured, %u handler%s running", in->running, plural(in->running));
 	} else if (in->consuming == in->queues) {
 		strbuf_printf(b, "%zu queue%s consuming, %u handler%s running", in->queues, plural(in->queues),
 			      in->running, plural(in->running));
@@ -48,6 +50,8 @@ static void append_work(struct strbuf *b, const struct status_input *in) {
 		strbuf_printf(b, "%zu of %zu queue%s consuming, %u handler%s running", in->consuming, in->queues,
 			      plural(in->queues), in->running, plural(in->running));
 	}
+	if (in->leaving > 0)
+		strbuf_printf(b, ", %zu queue%s of an earlier configuration finishing", in->leaving, plural(in->leaving));
 	if (in->held > 0)
 		strbuf_printf(b, ", %u message%s held", in->held, plural(in->held));
 	if (in->publishing > 0)

@@ -16,6 +16,7 @@ struct status_trouble {
 struct status_input {
 	bool stopping;
 	size_t queues;	  /* configured */
+	size_t leaving;	  /* further ones, of an earlier configuration, that end what they have begun */
 	size_t consuming; /* of these */
 	unsigned running; /* handlers */
 	unsigned held;	  /* failed messages that wait to be requeued */

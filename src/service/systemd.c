@@ -105,6 +105,17 @@ void systemd_ready(struct systemd *s) {
 	systemd_status_changed(s, true);
 }
 
+void systemd_reloading(struct systemd *s) {
+	if (s->ready && !s->stopping)
+		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
+}
+
+void systemd_reloaded(struct systemd *s) {
+	if (s->ready && !s->stopping)
+		(void)sd_notify(0, "READY=1");
+	systemd_status_changed(s, true);
+}
+
 void systemd_stopping(struct systemd *s) {
 	if (s->stopping)
 		return;

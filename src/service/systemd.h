@@ -25,6 +25,10 @@ DEFINE_CLEANUP(struct systemd *, systemd_free);
 /* READY=1, once, together with the current status. */
 void systemd_ready(struct systemd *s);
 
+/* RELOADING=1: a reload has begun; and READY=1 again: it is over. Nothing before systemd_ready, which is then still to come. */
+void systemd_reloading(struct systemd *s);
+void systemd_reloaded(struct systemd *s);
+
 /* STOPPING=1, once. */
 void systemd_stopping(struct systemd *s);
 

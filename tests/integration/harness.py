@@ -4,6 +4,7 @@
 import base64
 import collections
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -115,6 +117,19 @@ def as_user(user, *options):
 
 # ----------------------------------------------------------------------- systemd
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 class Daemon:
     """One amqp-execd. Its stderr is kept line by line, its notifications are recorded."""
 
@@ -131,8 +146,12 @@ class Daemon:
         self.notify = Notifications(Path(self._socket_folder) / "notify")
         self.lines = []  # of stderr
         self.service = service
+        run = os.path.join(self._socket_folder, "run")  # what systemd would make by RuntimeDirectory=
+        os.mkdir(run, 0o755)
+        self.control_socket = os.path.join(run, "control.sock")
         prefix = []
         if user:
+            os.chown(run, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
             reachable(Path(folder))
             os.chmod(self._socket_folder, 0o755)
             os.chmod(self.notify.path, 0o777)
@@ -142,6 +161,7 @@ class Daemon:
         self.arguments = [*prefix, EXECUTABLE, "--config", str(self.config_path), *arguments]
         self.environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "RUNTIME_DIRECTORY": run,
             **({"NOTIFY_SOCKET": self.notify.path} if service else {}),
             **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
             **({"WATCHDOG_USEC": str(watchdog_usec)} if watchdog_usec else {}),
@@ -227,6 +247,32 @@ class Daemon:
 
     def signal(self, sig):
         os.kill(self.pid, sig)
+
+    def ask(self, method, path, timeout=PATIENCE):
+        """Asks the control socket: (status, what the JSON says)."""
+        connection = UnixConnection(self.control_socket, timeout)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def reconfigure(self, config):
+        """Writes another configuration, which a reload reads."""
+        new = self.config_path.with_suffix(".new")
+        new.write_text(config, encoding="utf-8")
+        shutil.copystat(self.config_path, new)
+        os.chown(new, self.config_path.stat().st_uid, -1)
+        os.replace(new, self.config_path)
+
+    def reload(self, config=None, timeout=PATIENCE):
+        """Has the configuration read anew, which has to go well; returns what has changed."""
+        if config is not None:
+            self.reconfigure(config)
+        status, answer = self.ask("POST", "/v1/reload", timeout)
+        assert status == 200, f"{status}: {answer}; the log:\n{self.log[-6000:]}"
+        return answer
 
     def wait(self, timeout=PATIENCE):
         """Waits until it has ended; returns the exit status."""

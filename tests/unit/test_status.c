@@ -19,6 +19,9 @@ START_TEST(says_what_works) {
 		  "3 queues consuming, 1 handler running, 2 messages held; 1 message acknowledged, 4 requeued");
 	ck_status(&(struct status_input){.queues = 1, .consuming = 1, .publishing = 1, .held = 1},
 		  "1 queue consuming, 0 handlers running, 1 message held, 1 publication to be confirmed; 0 messages acknowledged, 0 requeued");
+	ck_status(&(struct status_input){0}, "no queue is configured, 0 handlers running; 0 messages acknowledged, 0 requeued");
+	ck_status(&(struct status_input){.queues = 1, .consuming = 1, .running = 2, .leaving = 1},
+		  "1 queue consuming, 2 handlers running, 1 queue of an earlier configuration finishing; 0 messages acknowledged, 0 requeued");
 	ck_status(&(struct status_input){.queues = 1, .consuming = 1, .publishing = 2, .acked = 2, .retried = 3, .rejected = 1},
 		  "1 queue consuming, 0 handlers running, 2 publications to be confirmed; 2 messages acknowledged, 0 requeued, 3 to be retried, 1 rejected");
 }

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager's sockets: those that systemd hands over, and those that the configuration asks for. */
+#include "manager_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/* --- what is asked there ------------------------------------------------------------------------------------------ */
+
+static int on_reload(void *userdata) {
+	return manager_reload(userdata);
+}
+
+static int on_order(void *userdata, enum control_order order, const char *queue, const char *broker) {
+	struct manager *m = userdata;
+
+	if (m->state != MANAGER_RUNNING)
+		return -ESHUTDOWN;
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		const struct config_queue *config = queue_config(s->queue);
+
+		if (s->leaving || strcmp(config->name, queue) != 0 || strcmp(config->broker->name, broker) != 0)
+			continue;
+		if (order == CONTROL_PAUSE) {
+			queue_order_pause(s->queue);
+		} else {
+			queue_order_resume(s->queue);
+			uplink_introduce(s->uplink, s->queue);
+		}
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static const struct control_callbacks control_callbacks = {.look = manager_look, .reload = on_reload, .order = on_order};
+static const struct monitor_callbacks monitor_callbacks = {.look = manager_look};
+
+/* --- sockets of systemd ------------------------------------------------------------------------------------------- */
+
+static int take_inherited(struct manager *m, struct listen_inherited *in) {
+	struct listening *l = &m->listening;
+	int r = 0;
+
+	if (in->control >= 0) {
+		l->control_inherited = true;
+		r = control_listen(l->control, TAKE_FD(in->control), in->control_group);
+	}
+	for (size_t i = 0; r >= 0 && i < in->n_monitor; i++) {
+		l->monitor_inherited = true;
+		r = monitor_add_socket(l->monitor, TAKE_FD(in->monitor[i]));
+	}
+	return r;
+}
+
+int manager_listen_init(struct manager *m) {
+	struct listen_inherited in = LISTEN_INHERITED_INIT;
+	int r = listen_inherit(&in);
+
+	if (r >= 0)
+		r = control_new(m->event, &control_callbacks, m, &m->listening.control);
+	if (r >= 0)
+		r = monitor_new(m->event, &monitor_callbacks, m, &m->listening.monitor);
+	if (r >= 0)
+		r = take_inherited(m, &in);
+	listen_inherited_clear(&in);
+	if (r < 0)
+		log_error("cannot set up the control socket and the monitor: %s", strerror(-r));
+	return r < 0 ? r : 0;
+}
+
+void manager_listen_clear(struct manager *m) {
+	m->listening.control = control_free(m->listening.control);
+	m->listening.monitor = monitor_free(m->listening.monitor);
+	m->listening.control_socket = listen_unix_free(m->listening.control_socket);
+}
+
+/* --- sockets of the configuration --------------------------------------------------------------------------------- */
+
+static void sockets_clear(struct monitor_sockets *s) {
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->items[i].host);
+		fd_close(s->items[i].fd);
+	}
+	free(s->items);
+	*s = (struct monitor_sockets){0};
+}
+
+void listen_plan_clear(struct listen_plan *p) {
+	listen_unix_free(p->control);
+	sockets_clear(&p->monitor);
+	*p = (struct listen_plan){0};
+}
+
+void manager_listen_clear(struct manager *m) {
+	m->listening.control = control_free(m->listening.control);
+	m->listening.monitor = monitor_free(m->listening.monitor);
+	m->listening.control_socket = listen_unix_free(m->listening.control_socket);
+	sockets_clear(&m->listening.monitor_sockets);
+}
+
+static bool is_same_text(const char *a, const char *b) {
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool control_is_same(const struct config_control *a, const struct config_control *b) {
+	return strcmp(a->socket, b->socket) == 0 && is_same_text(a->group, b->group);
+}
+
+static bool monitor_is_same(const struct config_monitor *a, const struct config_monitor *b) {
+	if (a->n_listen != b->n_listen)
+		return false;
+	for (size_t i = 0; i < a->n_listen; i++) {
+		if (strcmp(a->listen[i].host, b->listen[i].host) != 0 || a->listen[i].port != b->listen[i].port)
+			return false;
+	}
+	return true;
+}
+
+static int prepare_control(struct manager *m, const struct config_control *config, struct listen_plan *p, char **ret_why) {
+	CLEANUP(free) char *why = NULL;
+	int r;
+
+	if (m->listening.control_inherited)
+		return 0;
+	/* One that could not be had is tried again. */
+	if (m->config && control_is_same(&m->config->control, config) && (m->listening.control_socket || !*config->socket))
+		return 0;
+	p->control_changed = true;
+	if (!*config->socket)
+		return 0;
+	r = listen_unix_new(config->socket, config->group, m->listening.control_socket, &p->control, &why);
+	if (r >= 0)
+		return 0;
+	if (config->has_socket || r == -ENOMEM) {
+		*ret_why = TAKE(why);
+		return r;
+	}
+	log_warning("no control socket: %s", why ? why : strerror(-r));
+	return 0;
+}
+
+/* The socket of that address which is open already, once more; -ENOENT: none is. */
+static int duplicate_open(const struct manager *m, const struct config_listen *config, int *ret) {
+	const struct monitor_sockets *open = &m->listening.monitor_sockets;
+
+	for (size_t i = 0; i < open->n; i++) {
+		if (open->items[i].port == config->port && strcmp(open->items[i].host, config->host) == 0)
+			return fd_duplicate(open->items[i].fd, ret);
+	}
+	return -ENOENT;
+}
+
+static int prepare_monitor(struct manager *m, const struct config_monitor *config, struct listen_plan *p, char **ret_why) {
+	struct monitor_sockets *sockets = &p->monitor;
+	int r = 0;
+
+	if (m->listening.monitor_inherited || (m->config && monitor_is_same(&m->config->monitor, config)))
+		return 0;
+	p->monitor_changed = true;
+	sockets->items = calloc(config->n_listen + 1, sizeof(*sockets->items));
+	if (!sockets->items)
+		return -ENOMEM;
+	for (size_t i = 0; r >= 0 && i < config->n_listen; i++) {
+		const struct config_listen *listen = &config->listen[i];
+		struct monitor_socket *socket = &sockets->items[sockets->n++];
+
+		*socket = (struct monitor_socket){.host = strdup(listen->host), .port = listen->port, .fd = -1};
+		r = socket->host ? duplicate_open(m, listen, &socket->fd) : -ENOMEM;
+		if (r == -ENOENT)
+			r = listen_tcp(listen->host, listen->port, &socket->fd, ret_why);
+	}
+	return r;
+}
+
+int manager_listen_prepare(struct manager *m, const struct config *config, struct listen_plan *ret, char **ret_why) {
+	CLEANUP(listen_plan_clear) struct listen_plan plan = {0};
+	int r = prepare_control(m, &config->control, &plan, ret_why);
+
+	if (r >= 0)
+		r = prepare_monitor(m, &config->monitor, &plan, ret_why);
+	if (r < 0)
+		return r;
+	*ret = plan;
+	plan = (struct listen_plan){0};
+	return 0;
+}
+
+static void commit_control(struct manager *m, struct listen_plan *p) {
+	struct listening *l = &m->listening;
+	int r = 0;
+
+	control_drop_sockets(l->control);
+	listen_unix_free(l->control_socket);
+	l->control_socket = TAKE(p->control);
+	if (!l->control_socket)
+		return;
+	r = control_listen(l->control, TAKE_FD(l->control_socket->fd), l->control_socket->group);
+	if (r < 0)
+		log_error("control socket %s: %s", l->control_socket->path, strerror(-r));
+	else
+		log_info("control socket %s", l->control_socket->path);
+}
+
+static void commit_monitor(struct manager *m, struct listen_plan *p) {
+	struct listening *l = &m->listening;
+
+	monitor_drop_sockets(l->monitor);
+	sockets_clear(&l->monitor_sockets);
+	l->monitor_sockets = p->monitor;
+	p->monitor = (struct monitor_sockets){0};
+	for (size_t i = 0; i < l->monitor_sockets.n; i++) {
+		const struct monitor_socket *s = &l->monitor_sockets.items[i];
+		int fd, r = fd_duplicate(s->fd, &fd);
+
+		if (r >= 0)
+			r = monitor_add_socket(l->monitor, fd);
+		if (r < 0)
+			log_error("monitor %s port %u: %s", s->host, s->port, strerror(-r));
+		else
+			log_info("monitor %s port %u", s->host, s->port);
+	}
+}
+
+void manager_listen_commit(struct manager *m, struct listen_plan *p) {
+	if (p->control_changed)
+		commit_control(m, p);
+	if (p->monitor_changed)
+		commit_monitor(m, p);
+}
