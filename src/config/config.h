@@ -344,3 +344,8 @@ bool config_queue_can(const struct config_queue *q, enum outcome outcome);
 /* Whether something is ever published for the queue: its messages again (retry is an outcome of its, or it has dead letters), or
  * what its handlers write. */
 bool config_queue_publishes(const struct config_queue *q);
+
+/* Whether two configurations say the same of a broker or a queue: all effective values, secrets by what was read from their files.
+ * Files that are read when a connection is made (certificates, keys) count by their names, and a queue's broker by its own. */
+bool config_broker_is_same(const struct config_broker *a, const struct config_broker *b);
+bool config_queue_is_same(const struct config_queue *a, const struct config_queue *b);

@@ -10,6 +10,7 @@ libexecd_a_SOURCES += \
 	%D%/check_handler.c \
 	%D%/check_outcomes.c \
 	%D%/check_privileges.c \
+	%D%/compare.c \
 	%D%/config.c %D%/config.h \
 	%D%/dump.c \
 	%D%/duplicate.c %D%/duplicate.h \
@@ -29,13 +30,15 @@ libexecd_a_SOURCES += \
 	%D%/url.c %D%/url.h \
 	%D%/value.c
 
-check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_handler tests/unit/test_config_privileges \
+check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_compare tests/unit/test_config_handler tests/unit/test_config_privileges \
 	tests/unit/test_config_problems tests/unit/test_keys \
 	tests/unit/test_statuses tests/unit/test_units \
 	tests/unit/test_url
 tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/config_files.h tests/unit/scratch.h \
 	tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_command_SOURCES = tests/unit/test_config_command.c tests/unit/config_files.h \
+	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
+tests_unit_test_config_compare_SOURCES = tests/unit/test_config_compare.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_handler_SOURCES = tests/unit/test_config_handler.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
