@@ -75,7 +75,8 @@ static bool on_is_alive(void *userdata) {
 	bool alive = manager_check_threads(userdata);
 
 	if (!alive)
-		log_error("a broker thread is stuck: no watchdog message is sent");
+		log_event(LOG_EVENT_BROKER_THREAD_STUCK, LOG_ERR, NULL, 0,
+			  "a broker thread is stuck: no watchdog message is sent");
 	return alive;
 }
 
@@ -98,7 +99,7 @@ static void manager_check_ready(struct manager *m) {
 	if (m->ready || m->state != MANAGER_RUNNING || !manager_is_ready(m))
 		return;
 	m->ready = true;
-	log_info("ready");
+	log_event(LOG_EVENT_READY, LOG_INFO, NULL, 0, "ready");
 	systemd_ready(m->systemd);
 }
 
@@ -110,7 +111,8 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-	log_warning("SIGHUP ignored: the configuration is read at the start only; restart to change it");
+	log_event(LOG_EVENT_RELOAD_REFUSED, LOG_WARNING, NULL, 0,
+		  "SIGHUP ignored: the configuration is read at the start only; restart to change it");
 	return 0;
 }
 
@@ -125,7 +127,8 @@ static int on_guard_gone(sd_event_source *source, int fd, uint32_t revents, void
 	struct manager *m = userdata;
 	int r;
 
-	log_error("the process that guards the daemon is gone: every handler is killed, and the daemon leaves");
+	log_event(LOG_EVENT_GUARD_GONE, LOG_ERR, NULL, 0,
+		  "the process that guards the daemon is gone: every handler is killed, and the daemon leaves");
 	sd_event_source_set_enabled(m->guard_source, SD_EVENT_OFF);
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		queue_stop_handlers(m->queues[i], true);
@@ -156,7 +159,9 @@ static int manager_start_queues(struct manager *m) {
 				  &m->dispatcher, &queue_callbacks, m, &m->queues[i]);
 
 		if (r < 0) {
-			log_error("queue=%s cannot be set up: %s", config->name, strerror(-r));
+			log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR,
+				  LOG_FIELDS(log_string("AMQP_QUEUE", config->name), log_string("AMQP_REASON", strerror(-r))),
+				  "queue=%s cannot be set up: %s", config->name, strerror(-r));
 			return r;
 		}
 	}
@@ -198,7 +203,8 @@ static int manager_setup(struct manager *m, int guard_fd) {
 	if (r >= 0 && guard_fd >= 0)
 		r = sd_event_add_io(m->event, &m->guard_source, guard_fd, EPOLLIN, on_guard_gone, m);
 	if (r < 0) {
-		log_error("cannot set up the event loop: %s", strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot set up the event loop: %s", strerror(-r));
 		return r;
 	}
 	r = manager_watch_threads(m);
@@ -208,7 +214,8 @@ static int manager_setup(struct manager *m, int guard_fd) {
 	m->uplinks = calloc(m->config->n_brokers, sizeof(*m->uplinks));
 	m->queues = calloc(m->config->n_queues, sizeof(struct queue *));
 	if (!m->uplinks || !m->queues) {
-		log_error("no memory");
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(ENOMEM))),
+			  "no memory");
 		return -ENOMEM;
 	}
 	r = manager_start_brokers(m);
@@ -245,9 +252,10 @@ int manager_run(struct config *config, int guard_fd) {
 		manager_check_ready(&m);
 		r = sd_event_loop(m.event);
 		if (r < 0 && !m.leave_source)
-			log_error("the event loop failed: %s", strerror(-r));
+			log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+				  "the event loop failed: %s", strerror(-r));
 		else if (r >= 0)
-			log_info("stopped");
+			log_event(LOG_EVENT_STOPPED, LOG_INFO, NULL, 0, "stopped");
 	}
 	manager_clear(&m);
 	return r;

@@ -51,7 +51,8 @@ static void manager_set_timer(struct manager *m, sd_event_source **source, uint6
 		r = sd_event_add_time(m->event, source, CLOCK_MONOTONIC, usec, USEC_PER_MSEC * 10, callback, m);
 	}
 	if (r < 0) {
-		log_error("cannot set a timer: %s", strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot set a timer: %s", strerror(-r));
 		sd_event_exit(m->event, r);
 	}
 }
@@ -68,7 +69,10 @@ static void manager_close(struct manager *m, uint64_t timeout_usec) {
 		if (r >= 0 && l->publisher)
 			r = publisher_stop(l->publisher, HASTY_CLOSE_TIMEOUT_USEC);
 		if (r < 0)
-			log_error("broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
+			log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_ERR,
+				  LOG_FIELDS(log_string("AMQP_BROKER", m->config->brokers[i].name),
+					     log_string("AMQP_REASON", strerror(-r))),
+				  "broker=%s cannot be closed in order: %s", m->config->brokers[i].name, strerror(-r));
 	}
 	/* The threads keep their own time; this is for one that cannot. */
 	manager_set_timer(m, &m->close_timer, clock_add_usec(clock_now_usec(), 2 * timeout_usec), on_close_timer);
@@ -78,11 +82,12 @@ static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata
 	struct manager *m = userdata;
 
 	if (m->state != MANAGER_CLOSING) {
-		log_warning("a broker did not confirm in time that its queues are cancelled; closing its connection");
+		log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, NULL, 0,
+			  "a broker did not confirm in time that its queues are cancelled; closing its connection");
 		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
 		return 0;
 	}
-	log_warning("a broker thread did not stop in time and is left behind");
+	log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, NULL, 0, "a broker thread did not stop in time and is left behind");
 	return sd_event_exit(m->event, 0);
 }
 
@@ -120,7 +125,10 @@ static void manager_stop_publishers(struct manager *m) {
 		int r = l->publisher ? publisher_stop(l->publisher, CLOSE_TIMEOUT_USEC) : 0;
 
 		if (r < 0)
-			log_error("broker=%s its publishing connection cannot be closed in order: %s", m->config->brokers[i].name,
+			log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_ERR,
+				  LOG_FIELDS(log_string("AMQP_BROKER", m->config->brokers[i].name),
+					     log_string("AMQP_REASON", strerror(-r))),
+				  "broker=%s its publishing connection cannot be closed in order: %s", m->config->brokers[i].name,
 				  strerror(-r));
 	}
 }
@@ -145,12 +153,14 @@ static void manager_stop_handlers(struct manager *m, const char *why) {
 
 	if (running == 0) {
 		/* What a stop still waits for is a broker. */
-		log_warning("%s: no handler runs; closing the connections", why);
+		log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why)),
+			  "%s: no handler runs; closing the connections", why);
 		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
 		return;
 	}
 	manager_set_state(m, MANAGER_KILLING);
-	log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
+	log_event(LOG_EVENT_HANDLERS_STOPPED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why)),
+		  "%s: stopping %zu running handler(s); their messages are requeued", why, running);
 	for (size_t i = 0; i < m->config->n_queues; i++)
 		queue_stop_handlers(m->queues[i], false);
 	manager_check_stopped(m);
@@ -179,7 +189,7 @@ static void manager_drain(struct manager *m) {
 
 	manager_set_state(m, MANAGER_DRAINING);
 	m->drain_until_usec = clock_add_usec(now, m->config->drain_timeout_usec);
-	log_info("stopping: waiting for %zu running handler(s)", running);
+	log_event(LOG_EVENT_STOPPING, LOG_INFO, NULL, 0, "stopping: waiting for %zu running handler(s)", running);
 	systemd_stopping(m->systemd);
 	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
 	manager_set_timer(m, &m->extend_timer, clock_add_usec(now, EXTEND_INTERVAL_USEC), on_extend_timer);
@@ -212,7 +222,8 @@ void manager_stop(struct manager *m) {
 		manager_stop_handlers(m, "told to stop again");
 		break;
 	case MANAGER_KILLING:
-		log_warning("told to stop once more: killing the handlers that are left");
+		log_event(LOG_EVENT_HANDLERS_STOPPED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", "told to stop once more")),
+			  "told to stop once more: killing the handlers that are left");
 		for (size_t i = 0; i < m->config->n_queues; i++)
 			queue_stop_handlers(m->queues[i], true);
 		break;
