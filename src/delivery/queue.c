@@ -24,6 +24,10 @@ static const char *const queue_state_names[] = {
 	[QUEUE_STOPPED] = "stopped",
 };
 
+static struct log_field queue_field(const struct queue *q) {
+	return log_string("AMQP_QUEUE", q->config->name);
+}
+
 void queue_changed(struct queue *q) {
 	q->callbacks->changed(q, q->userdata);
 }
@@ -71,7 +75,8 @@ static int queue_consume(struct queue *q, unsigned prefetch) {
 	int r = consumer_consume(q->consumer, prefetch);
 
 	if (r < 0) {
-		log_error("queue=%s cannot ask the broker thread to consume: %s", q->config->name, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", strerror(-r))),
+			  "queue=%s cannot ask the broker thread to consume: %s", q->config->name, strerror(-r));
 		return r;
 	}
 	q->wanted = true;
@@ -86,7 +91,8 @@ static void queue_cancel(struct queue *q) {
 	q->wanted = false;
 	r = consumer_cancel(q->consumer);
 	if (r < 0)
-		log_error("queue=%s cannot ask the broker thread to cancel: %s", q->config->name, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", strerror(-r))),
+			  "queue=%s cannot ask the broker thread to cancel: %s", q->config->name, strerror(-r));
 	else
 		q->cancels++;
 }
@@ -96,7 +102,9 @@ static void queue_cancel(struct queue *q) {
 static void queue_pause_until_probe(struct queue *q, const char *reason, uint64_t delay_usec) {
 	bool news = q->state != QUEUE_PAUSED || !q->reason || strcmp(q->reason, reason) != 0;
 
-	log_write(news ? LOG_ERR : LOG_DEBUG, NULL, 0, "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
+	log_event(q->cause == PAUSE_HANDLER ? LOG_EVENT_QUEUE_PAUSED_HANDLER : LOG_EVENT_QUEUE_PAUSED_BREAKER,
+		  news ? LOG_ERR : LOG_DEBUG, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", reason)),
+		  "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
 		  news ? "paused, its messages stay in the queue" : "still paused", reason, delay_usec / USEC_PER_SEC,
 		  delay_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	queue_set_state(q, QUEUE_PAUSED, reason);
@@ -144,13 +152,14 @@ static void queue_begin_probing(struct queue *q) {
 
 static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct queue *q = userdata;
+	const char *why = q->cause == PAUSE_HANDLER ? "the handler looks executable again" : "breaker.cooldown is over";
 
 	if (q->cause == PAUSE_HANDLER && pause_probe(&q->pause, q->program) < 0) {
 		queue_pause_for_handler(q, pause_again(&q->pause, queue_random()));
 		return 0;
 	}
-	log_info("queue=%s trying one message: %s", q->config->name,
-		 q->cause == PAUSE_HANDLER ? "the handler looks executable again" : "breaker.cooldown is over");
+	log_event(LOG_EVENT_QUEUE_PROBING, LOG_INFO, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", why)),
+		  "queue=%s trying one message: %s", q->config->name, why);
 	if (!q->wanted && queue_consume_or_pause(q, 1) < 0)
 		return 0;
 	queue_begin_probing(q);
@@ -160,7 +169,8 @@ static int on_probe_timer(sd_event_source *source, uint64_t usec, void *userdata
 
 static void queue_resume(struct queue *q, const char *why) {
 	pause_reset(&q->pause);
-	log_notice("queue=%s resumed: %s", q->config->name, why);
+	log_event(LOG_EVENT_QUEUE_RESUMED, LOG_NOTICE, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", why)),
+		  "queue=%s resumed: %s", q->config->name, why);
 	if (q->config->prefetch != 1 && !queue_keeps_consumer(q)) {
 		queue_cancel(q);
 		if (queue_consume_or_pause(q, q->config->prefetch) < 0)
@@ -239,7 +249,8 @@ static void queue_degrade(struct queue *q, int priority, const char *reason, uin
 		snprintf(again, sizeof(again), "; trying again in %" PRIu64 ".%" PRIu64 " s", retry_usec / USEC_PER_SEC,
 			 retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	if (!q->reason || strcmp(q->reason, reason) != 0)
-		log_write(priority, NULL, 0, "queue=%s degraded: %s%s", q->config->name, reason, again);
+		log_event(LOG_EVENT_QUEUE_DEGRADED, priority, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", reason)),
+			  "queue=%s degraded: %s%s", q->config->name, reason, again);
 	else if (retry_usec)
 		log_debug("queue=%s still degraded: %s%s", q->config->name, reason, again);
 	/* A queue that probes goes on probing when messages come again: that they do not is its reason meanwhile. */
@@ -252,7 +263,8 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 	switch (state) {
 	case CONSUMER_CONSUMING:
 		if (q->state == QUEUE_STARTING || q->state == QUEUE_DEGRADED) {
-			log_info("queue=%s consuming", q->config->name);
+			log_event(LOG_EVENT_QUEUE_CONSUMING, LOG_INFO, LOG_FIELDS(queue_field(q)), "queue=%s consuming",
+				  q->config->name);
 			queue_set_state(q, QUEUE_CONSUMING, NULL);
 		} else if (q->state == QUEUE_PROBING) {
 			queue_set_state(q, QUEUE_PROBING, q->probe_reason);
