@@ -142,7 +142,8 @@ static void write_dropped(unsigned long n, struct strbuf *lines) {
 
 	snprintf(text, sizeof(text), "MESSAGE=%lu log messages were dropped: they came faster than they could be written", n);
 	if (log_state.target == LOG_TARGET_JOURNAL &&
-	    sd_journal_send("%s", text, "PRIORITY=%d", LOG_WARNING, "MESSAGE_ID=%s", log_event_id(LOG_EVENT_LOG_SUPPRESSED), NULL) >= 0)
+	    sd_journal_send("%s", text, "PRIORITY=%d", LOG_WARNING, "MESSAGE_ID=%s", log_event_id(LOG_EVENT_LOG_SUPPRESSED),
+			    NULL) >= 0)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	append_line(lines, &now, LOG_WARNING, text + strlen("MESSAGE="), strlen(text) - strlen("MESSAGE="));

@@ -42,9 +42,9 @@ void log_close(void);
 /* True if a message of this priority would be written: for callers whose message is costly to make. */
 int log_enabled(int priority);
 
-/* Queues one message about an event. `format` makes its text, which must be one line of printable characters (escape what
- * comes from outside with strbuf_append_escaped). The fields go to the journal only, with the event's MESSAGE_ID=; the text must say
- * all that matters. */
+/* Queues one message about an event. `format` makes its text, which must be one line of printable characters (escape
+ * what comes from outside with strbuf_append_escaped). The fields, and the event's id as MESSAGE_ID=, go to the journal
+ * only; the text must say all that matters. */
 void log_event(enum log_event event, int priority, const struct log_field *fields, size_t n_fields, const char *format, ...)
 	PRINTF_LIKE(5, 6);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of events that the log tells apart: each has an id that never changes, which the journal gets as MESSAGE_ID=, and by which
- * the message catalog explains it. */
+/* The kinds of events that the log tells apart: each has an id that never changes, which the journal gets as
+ * MESSAGE_ID=, and by which the message catalog explains it. */
 #pragma once
 
-/* Whoever adds one adds it to the table in log_event.c, systemd/amqp-execd.catalog and amqp-execd(8), too; a test compares them. */
+/* Whoever adds one adds it to the table in log_event.c, to systemd/amqp-execd.catalog and to amqp-execd(8): a test
+ * compares them. */
 enum log_event {
 	/* The daemon */
 	LOG_EVENT_STARTING, /* the configuration was read; nothing is connected yet */
