@@ -113,6 +113,12 @@ static const char *format_next(uint64_t retry_usec, char *buf, size_t size) {
 	return buf;
 }
 
+static enum log_event why_waiting(bool was_up, const struct broker_report *report) {
+	if (was_up)
+		return LOG_EVENT_BROKER_LOST;
+	return report->refused ? LOG_EVENT_BROKER_REFUSED_LOGIN : LOG_EVENT_BROKER_UNREACHABLE;
+}
+
 /* Notes a connection's new state, and gives it a line in the log, with fields. `what`: "" or " publishing connection". */
 static void line_set_state(struct manager *m, struct line *l, const struct config_broker *config, const char *what,
 			   enum broker_state state, const struct broker_report *report) {
@@ -140,8 +146,8 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 		int priority = line_set_reason(l, config, a, reason) ? LOG_WARNING : LOG_INFO;
 
 		if (m->state != MANAGER_CLOSING)
-			log_event(was_up ? LOG_EVENT_BROKER_LOST : LOG_EVENT_BROKER_UNREACHABLE, priority, fields,
-				  ARRAY_SIZE(fields), "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
+			log_event(why_waiting(was_up, report), priority, fields, ARRAY_SIZE(fields),
+				  "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
 				  was_up && !what[0] ? " connection" : what, was_up ? " lost" : " not connected", reason,
 				  format_next(report->retry_usec, next, sizeof(next)));
 		break;

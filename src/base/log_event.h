@@ -30,7 +30,7 @@ enum log_event {
 	LOG_EVENT_BROKER_CONNECTED, /* logged in */
 	LOG_EVENT_BROKER_LOST, /* a connection that was up is gone */
 	LOG_EVENT_BROKER_UNREACHABLE, /* an attempt to connect has failed */
-	LOG_EVENT_BROKER_REFUSED_LOGIN, /* likewise, because the broker refused user or password, or the virtual host */
+	LOG_EVENT_BROKER_REFUSED_LOGIN, /* likewise, because the broker refused user or password */
 	LOG_EVENT_BROKER_BLOCKED, /* takes no publications for now */
 	LOG_EVENT_BROKER_UNBLOCKED, /* takes them again */
 	LOG_EVENT_BROKER_THREAD_STUCK, /* makes no progress */
