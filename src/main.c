@@ -111,6 +111,18 @@ static int parse_arguments(int argc, char **argv, struct arguments *args, int *r
 	return 0;
 }
 
+static void log_problem(const struct config_problem *p, const char *text) {
+	char line[16] = "";
+
+	if (p->line > 0)
+		(void)snprintf(line, sizeof(line), "%u", p->line);
+	log_event(p->warning ? LOG_EVENT_CONFIGURATION_WARNING : LOG_EVENT_CONFIGURATION_REFUSED,
+		  p->warning ? LOG_WARNING : LOG_ERR,
+		  LOG_FIELDS(log_string("CONFIG_FILE", p->file), log_string("CONFIG_LINE", p->line > 0 ? line : NULL),
+			     log_string("CONFIG_KEY", p->key), log_string("AMQP_REASON", p->text)),
+		  "%s", text);
+}
+
 /* To stderr as plain text for the one who asked (--check, --dump-config), else to the log. */
 static void tell_problems(const struct config_problems *problems, bool to_log) {
 	for (size_t i = 0; i < problems->n; i++) {
@@ -120,7 +132,7 @@ static void tell_problems(const struct config_problems *problems, bool to_log) {
 		if (config_problem_format(p, &text) < 0)
 			continue;
 		if (to_log)
-			log_write(p->warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
+			log_problem(p, text);
 		else
 			fprintf(stderr, "%s\n", text);
 	}
@@ -180,7 +192,8 @@ static void allow_leak_checker(void) {
 static int run_daemon(struct config *config, int guard_fd) {
 	int r;
 
-	log_info("amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
+	log_event(LOG_EVENT_STARTING, LOG_INFO, LOG_FIELDS(log_string("CONFIG_FILE", config->path)),
+		  "amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
 	r = manager_run(config, guard_fd);
 	return r < 0 ? EX_SOFTWARE : 0;
 }
@@ -220,7 +233,9 @@ int main(int argc, char **argv) {
 	else
 		status = ask ? answer(&args, config) : run_daemon(config, guard_fd);
 	if (r < 0 && r != -EINVAL)
-		log_error("cannot read %s: %s", args.config, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR,
+			  LOG_FIELDS(log_string("CONFIG_FILE", args.config), log_string("AMQP_REASON", strerror(-r))),
+			  "cannot read %s: %s", args.config, strerror(-r));
 	config_problems_clear(&problems);
 	config = config_unref(config);
 	allow_leak_checker();

@@ -17,7 +17,8 @@ static bool on_is_alive(void *userdata) {
 	bool alive = manager_check_threads(userdata);
 
 	if (!alive)
-		log_error("a broker thread is stuck: no watchdog message is sent");
+		log_event(LOG_EVENT_BROKER_THREAD_STUCK, LOG_ERR, NULL, 0,
+			  "a broker thread is stuck: no watchdog message is sent");
 	return alive;
 }
 
@@ -42,7 +43,7 @@ void manager_check_ready(struct manager *m) {
 	if (m->ready || m->state != MANAGER_RUNNING || !manager_is_ready(m))
 		return;
 	m->ready = true;
-	log_info("ready");
+	log_event(LOG_EVENT_READY, LOG_INFO, NULL, 0, "ready");
 	systemd_ready(m->systemd);
 }
 
@@ -69,7 +70,8 @@ static int on_guard_gone(sd_event_source *source, int fd, uint32_t revents, void
 	struct manager *m = userdata;
 	int r;
 
-	log_error("the process that guards the daemon is gone: every handler is killed, and the daemon leaves");
+	log_event(LOG_EVENT_GUARD_GONE, LOG_ERR, NULL, 0,
+		  "the process that guards the daemon is gone: every handler is killed, and the daemon leaves");
 	sd_event_source_set_enabled(m->guard_source, SD_EVENT_OFF);
 	LIST_FOREACH(s, &m->members, struct member, node)
 		queue_stop_handlers(s->queue, true);
@@ -188,9 +190,10 @@ int manager_run(struct config *config, int guard_fd) {
 	if (r >= 0) {
 		r = sd_event_loop(m.event);
 		if (r < 0 && !m.leave_source)
-			log_error("the event loop failed: %s", strerror(-r));
+			log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+				  "the event loop failed: %s", strerror(-r));
 		else if (r >= 0)
-			log_info("stopped");
+			log_event(LOG_EVENT_STOPPED, LOG_INFO, NULL, 0, "stopped");
 	}
 	manager_clear(&m);
 	return r;

@@ -47,7 +47,8 @@ static void manager_set_timer(struct manager *m, sd_event_source **source, uint6
 		r = sd_event_add_time(m->event, source, CLOCK_MONOTONIC, usec, USEC_PER_MSEC * 10, callback, m);
 	}
 	if (r < 0) {
-		log_error("cannot set a timer: %s", strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot set a timer: %s", strerror(-r));
 		sd_event_exit(m->event, r);
 	}
 }
@@ -68,11 +69,12 @@ static int on_close_timer(sd_event_source *source, uint64_t usec, void *userdata
 	struct manager *m = userdata;
 
 	if (m->state != MANAGER_CLOSING) {
-		log_warning("a broker did not confirm in time that its queues are cancelled; closing its connection");
+		log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, NULL, 0,
+			  "a broker did not confirm in time that its queues are cancelled; closing its connection");
 		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
 		return 0;
 	}
-	log_warning("a broker thread did not stop in time and is left behind");
+	log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, NULL, 0, "a broker thread did not stop in time and is left behind");
 	return sd_event_exit(m->event, 0);
 }
 
@@ -132,7 +134,8 @@ static void manager_stop_handlers(struct manager *m, const char *why) {
 
 	if (running == 0) {
 		/* What a stop still waits for is a broker. */
-		log_warning("%s: no handler runs; closing the connections", why);
+		log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why)),
+			  "%s: no handler runs; closing the connections", why);
 		manager_close(m, HASTY_CLOSE_TIMEOUT_USEC);
 		return;
 	}
@@ -167,7 +170,7 @@ static void manager_drain(struct manager *m) {
 	manager_set_state(m, MANAGER_DRAINING);
 	manager_cancel_reload(m);
 	m->drain_until_usec = clock_add_usec(now, m->config->drain_timeout_usec);
-	log_info("stopping: waiting for %zu running handler(s)", running);
+	log_event(LOG_EVENT_STOPPING, LOG_INFO, NULL, 0, "stopping: waiting for %zu running handler(s)", running);
 	systemd_stopping(m->systemd);
 	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
 	manager_set_timer(m, &m->extend_timer, clock_add_usec(now, EXTEND_INTERVAL_USEC), on_extend_timer);

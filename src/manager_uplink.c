@@ -21,7 +21,8 @@ static bool line_check(struct line *l, const char *broker, const char *what, uin
 
 	l->overdue = overdue_usec > 0;
 	if (l->overdue && !was_overdue)
-		log_error("broker=%s the thread of its %s connection makes no progress; closing the connection", broker, what);
+		log_event(LOG_EVENT_BROKER_THREAD_STUCK, LOG_ERR, LOG_FIELDS(log_string("AMQP_BROKER", broker)),
+			  "broker=%s the thread of its %s connection makes no progress; closing the connection", broker, what);
 	return !l->overdue || !was_overdue;
 }
 
@@ -66,7 +67,8 @@ int manager_watch_threads(struct manager *m) {
 	m->watch_timer = sd_event_source_disable_unref(m->watch_timer);
 	r = sd_event_add_time_relative(m->event, &m->watch_timer, CLOCK_MONOTONIC, interval, interval / 4, on_watch_timer, m);
 	if (r < 0)
-		log_error("cannot set a timer: %s", strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot set a timer: %s", strerror(-r));
 	return r;
 }
 
@@ -113,13 +115,23 @@ static const char *format_next(uint64_t retry_usec, char *buf, size_t size) {
 	return buf;
 }
 
-/* Notes a connection's new state, and gives it a line in the log. `what`: "" or " publishing connection". */
+static enum log_event why_waiting(bool was_up, const struct broker_report *report) {
+	if (was_up)
+		return LOG_EVENT_BROKER_LOST;
+	return report->refused ? LOG_EVENT_BROKER_REFUSED_LOGIN : LOG_EVENT_BROKER_UNREACHABLE;
+}
+
+/* Notes a connection's new state, and gives it a line in the log, with fields. `what`: "" or " publishing connection". */
 static void line_set_state(struct manager *m, struct line *l, const struct config_broker *config, const char *what,
 			   enum broker_state state, const struct broker_report *report) {
 	const struct config_address *a = report->address ? report->address : &config->addresses[0];
 	const char *reason = report->reason ? report->reason : "connection lost";
 	bool was_up = l->state == BROKER_UP;
-	char next[48];
+	char next[48], port[8];
+	int n = snprintf(port, sizeof(port), "%u", a->port);
+	const struct log_field fields[] = {log_string("AMQP_BROKER", config->name), log_string("AMQP_HOST", a->host),
+					   {"AMQP_PORT", port, (size_t)n},
+					   log_string("AMQP_REASON", state == BROKER_WAITING ? reason : report->reason)};
 
 	l->state = state;
 	l->address = a;
@@ -128,7 +140,8 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 		log_debug("broker=%s%s connecting to %s port %u", config->name, what, a->host, a->port);
 		break;
 	case BROKER_UP:
-		log_info("broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
+		log_event(LOG_EVENT_BROKER_CONNECTED, LOG_INFO, fields, ARRAY_SIZE(fields),
+			  "broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
 		line_clear_reasons(l, config);
 		break;
 	case BROKER_WAITING: {
@@ -136,14 +149,16 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 		int priority = line_set_reason(l, config, a, reason) ? LOG_WARNING : LOG_INFO;
 
 		if (m->state != MANAGER_CLOSING)
-			log_write(priority, NULL, 0, "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
+			log_event(why_waiting(was_up, report), priority, fields, ARRAY_SIZE(fields),
+				  "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
 				  was_up && !what[0] ? " connection" : what, was_up ? " lost" : " not connected", reason,
 				  format_next(report->retry_usec, next, sizeof(next)));
 		break;
 	}
 	case BROKER_STOPPED:
 		if (report->reason)
-			log_warning("broker=%s%s stopped: %s", config->name, what, report->reason);
+			log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_WARNING, fields, ARRAY_SIZE(fields), "broker=%s%s stopped: %s",
+				  config->name, what, report->reason);
 		break;
 	}
 }
@@ -204,11 +219,15 @@ static void on_publisher_state(struct publisher *p, enum broker_state state, con
 static void uplink_log_blocked(const struct uplink *l, bool blocked, const char *reason) {
 	const char *name = broker_config(l->broker)->name;
 
+	if (blocked && !reason)
+		reason = "no reason given";
 	if (blocked)
-		log_warning("broker=%s has blocked publishing: %s; what is to be published waits, consuming goes on", name,
-			    reason ? reason : "no reason given");
+		log_event(LOG_EVENT_BROKER_BLOCKED, LOG_WARNING,
+			  LOG_FIELDS(log_string("AMQP_BROKER", name), log_string("AMQP_REASON", reason)),
+			  "broker=%s has blocked publishing: %s; what is to be published waits, consuming goes on", name, reason);
 	else
-		log_info("broker=%s has unblocked publishing", name);
+		log_event(LOG_EVENT_BROKER_UNBLOCKED, LOG_INFO, LOG_FIELDS(log_string("AMQP_BROKER", name)),
+			  "broker=%s has unblocked publishing", name);
 }
 
 /* RabbitMQ blocks connections that publish; if it blocks this one too, it is the same alarm. */

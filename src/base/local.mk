@@ -6,6 +6,7 @@ libexecd_a_SOURCES += \
 	%D%/fd.c %D%/fd.h \
 	%D%/list.h \
 	%D%/log.c %D%/log.h \
+	%D%/log_event.c %D%/log_event.h \
 	%D%/macro.h \
 	%D%/mailbox.c %D%/mailbox.h \
 	%D%/siphash.c %D%/siphash.h \

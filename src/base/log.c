@@ -141,7 +141,9 @@ static void write_dropped(unsigned long n, struct strbuf *lines) {
 	struct timespec now;
 
 	snprintf(text, sizeof(text), "MESSAGE=%lu log messages were dropped: they came faster than they could be written", n);
-	if (log_state.target == LOG_TARGET_JOURNAL && sd_journal_send("%s", text, "PRIORITY=4", NULL) >= 0)
+	if (log_state.target == LOG_TARGET_JOURNAL &&
+	    sd_journal_send("%s", text, "PRIORITY=%d", LOG_WARNING, "MESSAGE_ID=%s", log_event_id(LOG_EVENT_LOG_SUPPRESSED),
+			    NULL) >= 0)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	append_line(lines, &now, LOG_WARNING, text + strlen("MESSAGE="), strlen(text) - strlen("MESSAGE="));
@@ -221,11 +223,22 @@ void log_close(void) {
 	log_state.mailbox = NULL;
 }
 
+static void record_add(struct record *r, char **p, const char *name, const void *value, size_t size) {
+	struct iovec *iov = &r->iov[r->n++];
+
+	iov->iov_base = *p;
+	*p = mempcpy(*p, name, strlen(name));
+	*(*p)++ = '=';
+	*p = mempcpy(*p, value, size);
+	iov->iov_len = (size_t)(*p - (char *)iov->iov_base);
+}
+
 /* The iovecs and the strings in one allocation. */
-static struct record *record_new(int priority, const char *text, size_t text_len, const struct log_field *fields,
+static struct record *record_new(const char *id, int priority, const struct strbuf *text, const struct log_field *fields,
 				 size_t n_fields) {
-	size_t size = sizeof(struct record) + (n_fields + 2) * sizeof(struct iovec) + strlen("MESSAGE=") + text_len +
-		      sizeof("PRIORITY=0");
+	const char digit = (char)('0' + priority);
+	size_t size = sizeof(struct record) + (n_fields + 3) * sizeof(struct iovec) + strlen("MESSAGE=") + text->len +
+		      strlen("PRIORITY=0") + strlen("MESSAGE_ID=") + (id ? strlen(id) : 0);
 	struct record *r;
 	char *p;
 
@@ -236,28 +249,21 @@ static struct record *record_new(int priority, const char *text, size_t text_len
 		return NULL;
 	r->priority = priority;
 	r->size = size;
-	r->n = n_fields + 2;
+	r->n = 0;
 	clock_gettime(CLOCK_REALTIME, &r->time);
-	p = (char *)&r->iov[r->n];
-	r->iov[0].iov_base = p;
-	p = mempcpy(mempcpy(p, "MESSAGE=", strlen("MESSAGE=")), text, text_len);
-	r->iov[0].iov_len = (size_t)(p - (char *)r->iov[0].iov_base);
-	r->iov[1].iov_base = p;
-	r->iov[1].iov_len = (size_t)sprintf(p, "PRIORITY=%d", priority);
-	p += r->iov[1].iov_len;
-	for (size_t i = 0; i < n_fields; i++) {
-		r->iov[2 + i].iov_base = p;
-		p = mempcpy(p, fields[i].name, strlen(fields[i].name));
-		*p++ = '=';
-		if (fields[i].size)
-			p = mempcpy(p, fields[i].value, fields[i].size);
-		r->iov[2 + i].iov_len = (size_t)(p - (char *)r->iov[2 + i].iov_base);
-	}
+	p = (char *)&r->iov[n_fields + 3];
+	record_add(r, &p, "MESSAGE", strbuf_str(text), text->len);
+	record_add(r, &p, "PRIORITY", &digit, 1);
+	if (id)
+		record_add(r, &p, "MESSAGE_ID", id, strlen(id));
+	for (size_t i = 0; i < n_fields; i++)
+		if (fields[i].value)
+			record_add(r, &p, fields[i].name, fields[i].value, fields[i].size);
 	return r;
 }
 
-static void log_record(int priority, const struct strbuf *text, const struct log_field *fields, size_t n_fields) {
-	struct record *r = record_new(priority, strbuf_str(text), text->len, fields, n_fields);
+static void log_record(const char *id, int priority, const struct strbuf *text, const struct log_field *fields, size_t n_fields) {
+	struct record *r = record_new(id, priority, text, fields, n_fields);
 
 	if (!r) {
 		atomic_fetch_add(&log_state.dropped, 1);
@@ -280,18 +286,35 @@ static void log_record(int priority, const struct strbuf *text, const struct log
 	}
 }
 
-void log_write(int priority, const struct log_field *fields, size_t n_fields, const char *format, ...) {
+static void log_format(const char *id, int priority, const struct log_field *fields, size_t n_fields, const char *format,
+		       va_list args) PRINTF_LIKE(5, 0);
+
+static void log_format(const char *id, int priority, const struct log_field *fields, size_t n_fields, const char *format,
+		       va_list args) {
 	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
-	va_list args;
 
 	if (!log_enabled(priority))
 		return;
-	va_start(args, format);
 	strbuf_vprintf(&text, format, args);
-	va_end(args);
 	if (text.failed) {
 		atomic_fetch_add(&log_state.dropped, 1);
 		return;
 	}
-	log_record(priority, &text, fields, n_fields > LOG_FIELDS_MAX ? LOG_FIELDS_MAX : n_fields);
+	log_record(id, priority, &text, fields, n_fields > LOG_FIELDS_MAX ? LOG_FIELDS_MAX : n_fields);
+}
+
+void log_event(enum log_event event, int priority, const struct log_field *fields, size_t n_fields, const char *format, ...) {
+	va_list args;
+
+	va_start(args, format);
+	log_format(log_event_id(event), priority, fields, n_fields, format, args);
+	va_end(args);
+}
+
+void log_write(int priority, const struct log_field *fields, size_t n_fields, const char *format, ...) {
+	va_list args;
+
+	va_start(args, format);
+	log_format(NULL, priority, fields, n_fields, format, args);
+	va_end(args);
 }

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 #include <syslog.h> /* LOG_ERR ... LOG_DEBUG: the journal's and our priorities */
+#include "base/log_event.h"
 #include "base/macro.h"
 
 enum log_target {
@@ -14,12 +16,21 @@ enum log_target {
 	LOG_TARGET_JOURNAL, /* sd_journal_sendv */
 };
 
-/* A journal field: name in capitals (systemd.journal-fields(7)), value of size bytes, any content. */
+/* A journal field: name in capitals (systemd.journal-fields(7)), value of size bytes, any content; value NULL: left out. */
 struct log_field {
 	const char *name;
 	const void *value;
 	size_t size;
 };
+
+/* A field whose value is a string, or NULL. */
+static inline struct log_field log_string(const char *name, const char *value) {
+	return (struct log_field){name, value, value ? strlen(value) : 0};
+}
+
+/* The arguments `fields` and `n_fields` of the functions below, from a list of fields. */
+#define LOG_FIELDS(...)                                                                                                \
+	((const struct log_field[]){__VA_ARGS__}), ARRAY_SIZE(((const struct log_field[]){__VA_ARGS__}))
 
 /* Opens the log for messages of max_priority (LOG_ERR ... LOG_DEBUG) and more urgent ones, and starts the writer
  * thread. 0 or -errno. Until then, and after log_close, messages go straight to stderr. */
@@ -31,8 +42,13 @@ void log_close(void);
 /* True if a message of this priority would be written: for callers whose message is costly to make. */
 int log_enabled(int priority);
 
-/* Queues one message. `format` makes its text, which must be one line of printable characters (escape what comes from
- * outside with strbuf_append_escaped). The fields go to the journal only; the text must say all that matters. */
+/* Queues one message about an event. `format` makes its text, which must be one line of printable characters (escape
+ * what comes from outside with strbuf_append_escaped). The fields, and the event's id as MESSAGE_ID=, go to the journal
+ * only; the text must say all that matters. */
+void log_event(enum log_event event, int priority, const struct log_field *fields, size_t n_fields, const char *format, ...)
+	PRINTF_LIKE(5, 6);
+
+/* The same for what is no event: lines that nobody needs to be told of, or to search for. */
 void log_write(int priority, const struct log_field *fields, size_t n_fields, const char *format, ...)
 	PRINTF_LIKE(4, 5);
 

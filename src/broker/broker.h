@@ -39,6 +39,7 @@ struct broker_report {
 	uint64_t retry_usec; /* WAITING, FAILED: the delay before the next attempt; else 0 */
 	/* Of a connection: which of the broker's addresses this is about; the first one before anything was tried. */
 	const struct config_address *address;
+	bool refused; /* WAITING: the broker refused the login */
 };
 
 struct broker_callbacks {

@@ -156,7 +156,7 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 		const amqp_connection_close_t *close = reply->reply.decoded;
 
 		if (close->reply_code == AMQP_ACCESS_REFUSED)
-			c->login_refused = true;
+			c->login_refused = c->refused = true;
 		error_from_close(close->reply_code, &close->reply_text, text, sizeof(text));
 		return connection_fail(c, "%s", text);
 	}
@@ -255,6 +255,7 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 
 	if (c->tried == 0)
 		c->login_refused = false;
+	c->refused = false;
 	link_busy(c->link, clock_add_usec(start, clock_add_usec(timeout, RESOLVE_USEC)));
 	r = connection_dial(c, wake_fd, wake, userdata);
 	if (r == 0) {

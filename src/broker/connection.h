@@ -27,6 +27,7 @@ struct connection {
 	uint64_t sent_usec;		    /* when connection_keep_alive last sent something */
 	bool up;			    /* logged in, and nothing has failed since */
 	bool login_refused;		    /* an address tried since the last wait refused the login */
+	bool refused;			    /* the address tried last did */
 	char reason[REASON_MAX];	    /* why the last call failed */
 };
 

@@ -49,6 +49,7 @@ static void handle_state(struct endpoint *e, const struct event *event) {
 		.reason = event->reason[0] ? event->reason : NULL,
 		.retry_usec = event->retry_usec,
 		.address = event->address,
+		.refused = event->refused,
 	};
 
 	e->address = event->address;

@@ -55,6 +55,7 @@ struct event {
 	enum broker_state broker_state;
 	enum consumer_state consumer_state;
 	bool blocked;
+	bool refused; /* BROKER_WAITING: because the login was refused */
 	uint64_t epoch;
 	uint64_t retry_usec;
 	const struct config_address *address; /* part of the configuration, to which both sides hold a reference */

@@ -66,6 +66,7 @@ static void report(struct thread *t, enum broker_state state, const struct confi
 	struct event e = {
 		.type = EVENT_BROKER_STATE,
 		.broker_state = state,
+		.refused = state == BROKER_WAITING && t->connection.refused,
 		.retry_usec = retry_usec,
 		.address = address,
 	};

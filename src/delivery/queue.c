@@ -19,6 +19,10 @@ static const char *const queue_state_names[] = {
 	[QUEUE_STOPPED] = "stopped",
 };
 
+static struct log_field queue_field(const struct queue *q) {
+	return log_string("AMQP_QUEUE", q->config->name);
+}
+
 void queue_changed(struct queue *q) {
 	q->callbacks->changed(q, q->userdata);
 }
@@ -70,7 +74,8 @@ int queue_consume(struct queue *q, unsigned prefetch) {
 	int r = consumer_consume(q->consumer, prefetch);
 
 	if (r < 0) {
-		log_error("queue=%s cannot ask the broker thread to consume: %s", q->config->name, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", strerror(-r))),
+			  "queue=%s cannot ask the broker thread to consume: %s", q->config->name, strerror(-r));
 		return r;
 	}
 	q->wanted = true;
@@ -85,7 +90,8 @@ void queue_cancel(struct queue *q) {
 	q->wanted = false;
 	r = consumer_cancel(q->consumer);
 	if (r < 0)
-		log_error("queue=%s cannot ask the broker thread to cancel: %s", q->config->name, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", strerror(-r))),
+			  "queue=%s cannot ask the broker thread to cancel: %s", q->config->name, strerror(-r));
 	else
 		q->cancels++;
 }
@@ -101,7 +107,8 @@ static void queue_degrade(struct queue *q, int priority, const char *reason, uin
 		snprintf(again, sizeof(again), "; trying again in %" PRIu64 ".%" PRIu64 " s", retry_usec / USEC_PER_SEC,
 			 retry_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	if (!q->reason || strcmp(q->reason, reason) != 0)
-		log_write(priority, NULL, 0, "queue=%s degraded: %s%s", q->config->name, reason, again);
+		log_event(LOG_EVENT_QUEUE_DEGRADED, priority, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", reason)),
+			  "queue=%s degraded: %s%s", q->config->name, reason, again);
 	else if (retry_usec)
 		log_debug("queue=%s still degraded: %s%s", q->config->name, reason, again);
 	/* A queue that probes goes on probing when messages come again: that they do not is its reason meanwhile. */
@@ -115,7 +122,8 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 	switch (state) {
 	case CONSUMER_CONSUMING:
 		if (q->state == QUEUE_STARTING || q->state == QUEUE_DEGRADED) {
-			log_info("queue=%s consuming", q->config->name);
+			log_event(LOG_EVENT_QUEUE_CONSUMING, LOG_INFO, LOG_FIELDS(queue_field(q)), "queue=%s consuming",
+				  q->config->name);
 			queue_set_state(q, QUEUE_CONSUMING, NULL);
 		} else if (q->state == QUEUE_PROBING) {
 			queue_set_state(q, QUEUE_PROBING, q->probe_reason);

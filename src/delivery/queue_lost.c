@@ -54,9 +54,10 @@ void queue_lost_on_lost(uint64_t epoch, void *userdata) {
 	unsigned publishing = mark_epoch(q, DELIVERY_PUBLISHING, epoch);
 
 	if (waiting + held + running + publishing > 0)
-		log_warning("queue=%s channel lost with %u waiting, %u held and %u running message(s), %u being published: "
-			    "if the queue is still there, the broker delivers them again; running handlers go on",
-			    q->config->name, waiting, held, running, publishing);
+		log_event(LOG_EVENT_CHANNEL_LOST, LOG_WARNING, LOG_FIELDS(log_string("AMQP_QUEUE", q->config->name)),
+			  "queue=%s channel lost with %u waiting, %u held and %u running message(s), %u being published: "
+			  "if the queue is still there, the broker delivers them again; running handlers go on",
+			  q->config->name, waiting, held, running, publishing);
 	queue_work_arm_held(q);
 	queue_check_stopped(q);
 	queue_changed(q);
@@ -98,9 +99,9 @@ void queue_lost_on_unsettled(struct message *m, void *userdata) {
 	if (kept)
 		results_add(&q->results, &f, clock_now_usec());
 	q->counters.lost++;
-	log_warning("queue=%s tag=%" PRIu64 " its %s did not reach the broker: the channel was gone; the message is delivered again%s",
-		    q->config->name, m->delivery_tag, verdict_to_string(m->verdict),
-		    kept ? ", and will be acknowledged then without another run" : "");
+	report_event(LOG_EVENT_MESSAGE_UNSETTLED, LOG_WARNING, q->config->name, m,
+		     "its %s did not reach the broker: the channel was gone; the message is delivered again%s",
+		     verdict_to_string(m->verdict), kept ? ", and will be acknowledged then without another run" : "");
 	message_free(m);
 	queue_changed(q);
 }
@@ -121,6 +122,7 @@ static void settle_handled(struct queue *q, struct delivery *d, const struct run
 static void requeue_heir(struct queue *q, struct delivery *heir) {
 	struct record_input in = queue_work_describe(q, heir, "requeue");
 
+	in.event = LOG_EVENT_PUBLICATION_FAILED;
 	in.result = &heir->result;
 	in.delay_usec = queue_work_hold_usec(q, heir);
 	in.reason = q->copy_trouble;
@@ -164,7 +166,6 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 		pass_on(q, d, end);
 		return;
 	}
-	in.event = "unsettled";
 	in.result = &d->result;
 	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again if the queue is still there";
 	if (end == LOST_HANDLED && identify(q, d, &f)) {
@@ -175,9 +176,10 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 	if (d->message)
 		report_message(&in);
 	else
-		log_warning("queue=%s the thread of the publishing connection is stuck, and keeps a message whose copy goes to %s; "
-			    "the broker delivers the message again",
-			    q->config->name, target_of(d));
+		log_event(LOG_EVENT_MESSAGE_UNSETTLED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_QUEUE", q->config->name)),
+			  "queue=%s the thread of the publishing connection is stuck, and keeps a message whose copy goes to %s; "
+			  "the broker delivers the message again",
+			  q->config->name, target_of(d));
 	queue_work_move(q, d, DELIVERY_DONE);
 	delivery_free(d);
 }
@@ -223,8 +225,8 @@ bool queue_lost_claim(struct queue *q, struct delivery *d) {
 	if (!elder)
 		elder = find_elder(q, DELIVERY_PUBLISHING, d->message, &f);
 	if (elder) {
-		log_info("queue=%s tag=%" PRIu64 " is the message of a delivery that was lost, and waits for what becomes of that",
-			 q->config->name, d->message->delivery_tag);
+		report_event(LOG_EVENT_MESSAGE_RECOGNIZED, LOG_INFO, q->config->name, d->message,
+			     "is the message of a delivery that was lost, and waits for what becomes of that");
 		delivery_attach(d, elder);
 		queue_work_move(q, d, DELIVERY_ATTACHED);
 		return true;

@@ -59,6 +59,7 @@ static void failed(struct queue *q, struct delivery *d, const struct errand *e) 
 		queue_lost_end(q, d, LOST_FAILED);
 		return;
 	}
+	in.event = LOG_EVENT_PUBLICATION_FAILED;
 	in.result = &d->result;
 	in.delay_usec = queue_work_hold_usec(q, d);
 	in.reason = reason;

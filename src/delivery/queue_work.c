@@ -35,7 +35,8 @@ static void hand_back(struct queue *q, struct message *m, enum verdict verdict) 
 	int r = consumer_settle(q->consumer, m, verdict);
 
 	if (r < 0)
-		log_error("queue=%s tag=%" PRIu64 " cannot be settled, the broker thread does not answer; the connection is "
+		log_event(LOG_EVENT_MESSAGE_UNSETTLED, LOG_ERR, LOG_FIELDS(log_string("AMQP_QUEUE", q->config->name)),
+			  "queue=%s tag=%" PRIu64 " cannot be settled, the broker thread does not answer; the connection is "
 			  "closed and the message delivered again",
 			  q->config->name, tag);
 }
@@ -47,7 +48,7 @@ void queue_work_settle(struct queue *q, struct delivery *d, enum verdict verdict
 }
 
 struct record_input queue_work_describe(const struct queue *q, const struct delivery *d, const char *decision) {
-	struct record_input in = {.event = "settled",
+	struct record_input in = {.event = record_event(decision),
 				  .queue = q->config->name,
 				  .message = d->message,
 				  .attempt = d->attempt,
@@ -230,6 +231,7 @@ static void refuse(struct queue *q, struct delivery *d, const char *reason) {
 	bool discard = d->message->body_state != BODY_UNSTORABLE && q->config->outcomes.on_too_large == CONFIG_TOO_LARGE_REJECT;
 	struct record_input in = queue_work_describe(q, d, discard ? "reject" : "requeue");
 
+	in.event = LOG_EVENT_MESSAGE_REFUSED;
 	in.reason = reason;
 	in.delay_usec = discard ? 0 : queue_work_hold_usec(q, d);
 	report_message(&in);
@@ -459,7 +461,7 @@ void queue_work_on_message(struct message *m, void *userdata) {
 	copy_restore(m, q->config->name);
 	if (delivery_new(q, m, &d) < 0) {
 		q->counters.returned++;
-		log_error("queue=%s tag=%" PRIu64 " returned untried: no memory", q->config->name, m->delivery_tag);
+		report_event(LOG_EVENT_MESSAGE_RETURNED, LOG_ERR, q->config->name, m, "returned untried: no memory");
 		hand_back(q, m, VERDICT_RETURN);
 		return;
 	}

@@ -104,27 +104,48 @@ static void format_stderr(const struct tail *tail, struct record *r) {
 }
 
 /* Why, of all who have something to say: a worker, what it did wrong, and who decided. */
-static void format_reason(const struct record_input *in, struct strbuf *b) {
-	CLEANUP(strbuf_free) struct strbuf reason = STRBUF_INIT;
+static void format_reason(const struct record_input *in, struct record *r) {
+	struct strbuf *reason = &r->reason;
 	const struct run_result *result = in->result;
 	const char *problem = result ? result->problem : NULL;
 
 	if (result && result->answer.reason)
-		strbuf_append(&reason, result->answer.reason, result->answer.reason_len);
+		strbuf_append(reason, result->answer.reason, result->answer.reason_len);
 	if (problem) {
-		strbuf_append_str(&reason, reason.len > 0 ? "; " : "");
-		strbuf_append_str(&reason, problem);
+		strbuf_append_str(reason, reason->len > 0 ? "; " : "");
+		strbuf_append_str(reason, problem);
 	}
 	if (in->reason) {
-		strbuf_append_str(&reason, reason.len > 0 ? "; " : "");
-		strbuf_append_str(&reason, in->reason);
+		strbuf_append_str(reason, reason->len > 0 ? "; " : "");
+		strbuf_append_str(reason, in->reason);
 	}
-	if (reason.failed)
-		b->failed = true;
-	if (reason.failed || reason.len == 0)
+	if (reason->failed)
+		r->text.failed = true;
+	if (reason->failed || reason->len == 0)
 		return;
-	strbuf_append_str(b, " reason=");
-	strbuf_append_value(b, reason.data, reason.len);
+	strbuf_append_str(&r->text, " reason=");
+	strbuf_append_value(&r->text, reason->data, reason->len);
+	add_field(r, "AMQP_REASON", reason->data, reason->len);
+}
+
+const char *record_word(const struct record_input *in) {
+	return in->event == LOG_EVENT_MESSAGE_UNSETTLED ? "unsettled" : "settled";
+}
+
+enum log_event record_event(const char *decision) {
+	static const struct {
+		const char *decision;
+		enum log_event event;
+	} events[] = {
+		{"ack", LOG_EVENT_MESSAGE_ACKED},	{"requeue", LOG_EVENT_MESSAGE_REQUEUED},
+		{"retry", LOG_EVENT_MESSAGE_RETRIED},	{"reject", LOG_EVENT_MESSAGE_REJECTED},
+		{"return", LOG_EVENT_MESSAGE_RETURNED},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (strcmp(decision, events[i].decision) == 0)
+			return events[i].event;
+	return LOG_EVENT_MESSAGE_UNSETTLED;
 }
 
 int record_format(const struct record_input *in, struct record *ret) {
@@ -133,7 +154,7 @@ int record_format(const struct record_input *in, struct record *ret) {
 
 	*ret = (struct record){0};
 	record_identify(in, ret);
-	strbuf_printf(b, "%s queue=", in->event);
+	strbuf_printf(b, "%s queue=", record_word(in));
 	strbuf_append_value(b, in->queue, strlen(in->queue));
 	strbuf_printf(b, " tag=%" PRIu64, m->delivery_tag);
 	if (m->properties.message_id.data) {
@@ -155,7 +176,7 @@ int record_format(const struct record_input *in, struct record *ret) {
 	format_target(in->copy, "copy", "AMQP_COPY", ret);
 	format_target(in->reply, "reply", "AMQP_REPLY", ret);
 	format_target(in->forward, "forward", "AMQP_FORWARD", ret);
-	format_reason(in, b);
+	format_reason(in, ret);
 	format_stderr(in->tail, ret);
 	if (b->failed) {
 		record_clear(ret);
@@ -166,5 +187,6 @@ int record_format(const struct record_input *in, struct record *ret) {
 
 void record_clear(struct record *r) {
 	strbuf_free(&r->text);
+	strbuf_free(&r->reason);
 	r->n_fields = 0;
 }

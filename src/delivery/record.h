@@ -12,7 +12,8 @@
 
 /* What is said of a message. All borrowed. */
 struct record_input {
-	const char *event; /* first word of the line: "settled", "unsettled" */
+	/* MESSAGE_UNSETTLED makes "unsettled" the first word of the line, any other "settled". */
+	enum log_event event;
 	const char *queue;
 	const struct message *message;
 	unsigned attempt;		 /* 0: unknown */
@@ -29,11 +30,12 @@ struct record_input {
 /* How much of the last line of stderr is in the line. */
 #define RECORD_STDERR_MAX 256
 
-#define RECORD_FIELDS_MAX 15
+#define RECORD_FIELDS_MAX 16
 
 /* The result: a line and its fields, good until record_clear. */
 struct record {
 	struct strbuf text;
+	struct strbuf reason; /* backing for a field */
 	struct log_field fields[RECORD_FIELDS_MAX];
 	size_t n_fields;
 	char numbers[8][24]; /* backing for fields that are numbers */
@@ -41,10 +43,16 @@ struct record {
 };
 
 /* Makes `settled queue=mail tag=7 message_id=a1 attempt=1 exit=0 duration=0.012s decision=ack` and fields AMQP_QUEUE=,
- * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, AMQP_COPY=, AMQP_REPLY=, AMQP_FORWARD=, HANDLER_EXIT_STATUS=,
- * HANDLER_SIGNAL= or HANDLER_ANSWER=, HANDLER_DURATION_USEC=, HANDLER_STDERR=. Values are escaped in the text and raw in the fields; what the message does not have is left out. The fields
- * borrow from the input. -ENOMEM. */
+ * AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=, AMQP_ATTEMPT=, AMQP_OUTCOME=, AMQP_REASON=, AMQP_COPY=, AMQP_REPLY=, AMQP_FORWARD=,
+ * HANDLER_EXIT_STATUS=, HANDLER_SIGNAL= or HANDLER_ANSWER=, HANDLER_DURATION_USEC=, HANDLER_STDERR=. Values are escaped in
+ * the text and raw in the fields; what the message does not have is left out. The fields borrow from the input. -ENOMEM. */
 int record_format(const struct record_input *in, struct record *ret);
+
+/* "settled", "unsettled" */
+const char *record_word(const struct record_input *in);
+
+/* The event that a decision is, where nothing more is to be said of it. */
+enum log_event record_event(const char *decision);
 
 /* Prepares the fields alone, for a line of a handler's output: AMQP_QUEUE=, AMQP_DELIVERY_TAG=, AMQP_MESSAGE_ID=; the queue alone if
  * there is no message. */

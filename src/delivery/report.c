@@ -14,10 +14,24 @@ void report_message(const struct record_input *in) {
 		return;
 	if (record_format(in, &r) < 0)
 		/* No memory for the long line: the short one still says what was decided. */
-		log_write(priority, NULL, 0, "%s tag=%" PRIu64 " decision=%s (no memory for more)", in->event,
-			  in->message->delivery_tag, in->decision);
+		log_event(in->event, priority,
+			  LOG_FIELDS(log_string("AMQP_QUEUE", in->queue), log_string("AMQP_OUTCOME", in->decision)),
+			  "%s tag=%" PRIu64 " decision=%s (no memory for more)", record_word(in), in->message->delivery_tag,
+			  in->decision);
 	else
-		log_write(priority, r.fields, r.n_fields, "%s", strbuf_str(&r.text));
+		log_event(in->event, priority, r.fields, r.n_fields, "%s", strbuf_str(&r.text));
+}
+
+void report_event(enum log_event event, int priority, const char *queue, const struct message *m, const char *format, ...) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	struct record r = {0};
+	va_list args;
+
+	record_identify(&(struct record_input){.queue = queue, .message = m}, &r);
+	va_start(args, format);
+	strbuf_vprintf(&b, format, args);
+	va_end(args);
+	log_event(event, priority, r.fields, r.n_fields, "queue=%s tag=%" PRIu64 " %s", queue, m->delivery_tag, strbuf_str(&b));
 }
 
 void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut) {
@@ -42,7 +56,7 @@ void report_output(const char *queue, const struct message *m, int pid, int stre
 	if (cut)
 		strbuf_append_str(&b, " [cut]");
 	if (!b.failed)
-		log_write(priority, r.fields, r.n_fields, "%s", strbuf_str(&b));
+		log_event(LOG_EVENT_HANDLER_OUTPUT, priority, r.fields, r.n_fields, "%s", strbuf_str(&b));
 }
 
 void report_omissions(const char *queue, const struct message *m, const char *omissions) {
@@ -52,11 +66,12 @@ void report_omissions(const char *queue, const struct message *m, const char *om
 	if (!omissions)
 		return;
 	record_identify(&(struct record_input){.queue = queue, .message = m}, &r);
+	r.fields[r.n_fields++] = log_string("AMQP_REASON", omissions);
 	strbuf_append_str(&b, "omitted queue=");
 	strbuf_append_value(&b, queue, strlen(queue));
 	strbuf_printf(&b, " tag=%" PRIu64 " from the handler's environment: %s", m->delivery_tag, omissions);
 	if (!b.failed)
-		log_write(LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
+		log_event(LOG_EVENT_HANDLER_ENVIRONMENT_OMITTED, LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
 }
 
 void report_incomplete(const char *queue, const struct message *m, int pid) {
@@ -72,5 +87,5 @@ void report_incomplete(const char *queue, const struct message *m, int pid) {
 	strbuf_printf(&b, " tag=%" PRIu64 " pid=%d what the handler started may live on: not every process could be found or killed",
 		      m->delivery_tag, pid);
 	if (!b.failed)
-		log_write(LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
+		log_event(LOG_EVENT_HANDLER_UNSTOPPED, LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
 }

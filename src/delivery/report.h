@@ -7,6 +7,10 @@
 /* Logs the line of record.h: info for an ack or an untried message, warning for everything else. */
 void report_message(const struct record_input *in);
 
+/* Logs what has happened to a message, as "queue=QUEUE tag=N " and a text that must be printable, with the message's fields. */
+void report_event(enum log_event event, int priority, const char *queue, const struct message *m, const char *format, ...)
+	PRINTF_LIKE(5, 6);
+
 /* Logs a line of a handler's output, escaped, with the message's fields (NULL: a worker's that has none): stdout as info, stderr as notice. `cut`: the
  * line or the run's output was cut here. */
 void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut);

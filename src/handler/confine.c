@@ -204,10 +204,11 @@ static void tell(struct confine *c, struct strbuf *why, int priority) {
 	if (strcmp(strbuf_str(why), strbuf_str(&c->why)) == 0)
 		return;
 	if (why->len == 0)
-		log_info("handlers of the daemon's own user are kept from its passwords and keys again");
+		log_event(LOG_EVENT_HANDLERS_CONFINED, LOG_INFO, NULL, 0,
+			  "handlers of the daemon's own user are kept from its passwords and keys again");
 	else
-		log_write(priority, NULL, 0, "handlers of the daemon's own user are not kept from its passwords and keys: %s",
-			  strbuf_str(why));
+		log_event(LOG_EVENT_HANDLERS_UNCONFINED, priority, LOG_FIELDS(log_string("AMQP_REASON", strbuf_str(why))),
+			  "handlers of the daemon's own user are not kept from its passwords and keys: %s", strbuf_str(why));
 	strbuf_free(&c->why);
 	c->why = *why;
 	*why = STRBUF_INIT;

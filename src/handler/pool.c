@@ -70,7 +70,8 @@ static void count_failure(struct pool *p, const char *how) {
 	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	delay = backoff_next_usec(&p->backoff, random);
 	(void)snprintf(text, sizeof(text), "workers end before they have answered anything; the last: %s", how);
-	log_write(news ? LOG_WARNING : LOG_DEBUG, NULL, 0,
+	log_event(LOG_EVENT_WORKERS_FAILING, news ? LOG_WARNING : LOG_DEBUG,
+		  LOG_FIELDS(log_string("AMQP_QUEUE", queue_of(p)->name), log_string("AMQP_REASON", text)),
 		  "queue=%s %s; messages wait, and the next worker is started in %" PRIu64 ".%02" PRIu64 " s%s", queue_of(p)->name, text,
 		  delay / USEC_PER_SEC, delay % USEC_PER_SEC / (USEC_PER_SEC / 100), news ? ", then after longer delays" : "");
 	set_trouble(p, text);
@@ -97,7 +98,8 @@ static void count_success(struct pool *p) {
 	if (p->waiting)
 		sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
 	p->waiting = false;
-	log_notice("queue=%s a worker has answered: workers are started without delay again", queue_of(p)->name);
+	log_event(LOG_EVENT_WORKERS_RECOVERED, LOG_NOTICE, LOG_FIELDS(log_string("AMQP_QUEUE", queue_of(p)->name)),
+		  "queue=%s a worker has answered: workers are started without delay again", queue_of(p)->name);
 }
 
 /* --- what workers tell ------------------------------------------------------------------------------------------------- */
@@ -123,6 +125,7 @@ static void on_line(struct worker *w, const char *text, size_t len, bool cut, vo
 
 /* Of a worker that had no message; otherwise the line of the message says it. */
 static void log_end(const struct pool *p, const struct worker *w, const struct run_result *result, const char *how) {
+	const struct log_field queue = log_string("AMQP_QUEUE", queue_of(p)->name);
 	bool late = result->end == RUN_TIMEOUT;
 	bool alone = result->end == RUN_EXITED || result->end == RUN_SIGNALED;
 	const char *problem = alone ? NULL : w->problem;
@@ -130,12 +133,14 @@ static void log_end(const struct pool *p, const struct worker *w, const struct r
 
 	if (w->message_callbacks)
 		return;
-	log_write(clean ? LOG_DEBUG : LOG_WARNING, NULL, 0, "queue=%s a worker without a message has ended, pid=%d: %s%s%s%s",
-		  queue_of(p)->name, (int)run_pid(w->run), how, problem ? "; " : "", problem ? problem : "",
-		  late ? "; it did not leave within handler.kill_grace" : "");
+	log_event(LOG_EVENT_WORKER_ENDED, clean ? LOG_DEBUG : LOG_WARNING,
+		  LOG_FIELDS(queue, log_string("AMQP_REASON", problem ? problem : how)),
+		  "queue=%s a worker without a message has ended, pid=%d: %s%s%s%s", queue_of(p)->name, (int)run_pid(w->run), how,
+		  problem ? "; " : "", problem ? problem : "", late ? "; it did not leave within handler.kill_grace" : "");
 	if (result->incomplete)
-		log_warning("queue=%s what the worker that had pid=%d started may live on: not every process could be found or killed",
-			    queue_of(p)->name, (int)run_pid(w->run));
+		log_event(LOG_EVENT_HANDLER_UNSTOPPED, LOG_WARNING, LOG_FIELDS(queue),
+			  "queue=%s what the worker that had pid=%d started may live on: not every process could be found or killed",
+			  queue_of(p)->name, (int)run_pid(w->run));
 }
 
 static void on_ended(struct worker *w, const struct run_result *result, void *userdata) {

@@ -79,6 +79,7 @@ static struct {
 	unsigned blocked;
 	unsigned unblocked;
 	char blocked_reason[64];
+	bool refused; /* of the last WAITING */
 	bool free_in_callback;
 	bool stop_in_callback;
 	unsigned after_stop; /* callbacks after BROKER_STOPPED */
@@ -99,6 +100,7 @@ static void on_state(struct broker *b, enum broker_state state, const struct bro
 		ck_assert_ptr_nonnull(report->reason);
 		(void)snprintf(seen.reason, sizeof(seen.reason), "%s", report->reason);
 		seen.retry_usec = report->retry_usec;
+		seen.refused = report->refused;
 		if (seen.free_in_callback)
 			broker = broker_free(b);
 	}
@@ -802,6 +804,7 @@ START_TEST(refused_login_waits_for_the_longest_delay_and_keeps_the_secret) {
 
 		ck_until(seen.states[BROKER_WAITING] == i + 1);
 		ck_assert_ptr_nonnull(strstr(seen.reason, "refused the login"));
+		ck_assert(seen.refused);
 		ck_assert_ptr_null(strstr(seen.reason, "s3cret"));
 		ck_assert_uint_le(seen.retry_usec, max_usec);
 		ck_assert_uint_ge(seen.retry_usec, max_usec - max_usec / 4);
@@ -818,6 +821,7 @@ START_TEST(refused_connection_is_tried_again_and_stopped_at_once) {
 	start_broker(1);
 	ck_until(seen.states[BROKER_WAITING] == 3);
 	ck_assert_ptr_nonnull(strstr(seen.reason, "Connection refused"));
+	ck_assert(!seen.refused);
 	ck_assert_uint_le(seen.retry_usec, config->brokers[0].reconnect_max_usec);
 	ck_assert_uint_eq(broker_overdue_usec(broker, clock_now_usec()), 0);
 	start = clock_now_usec();

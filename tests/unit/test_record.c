@@ -41,7 +41,7 @@ START_TEST(what_a_worker_answers) {
 	struct run_result result = {.end = RUN_ANSWERED,
 				    .answer = {.outcome = OUTCOME_REJECT, .reason = "no \"such\"\x1b customer", .reason_len = 19},
 				    .duration_usec = 1000};
-	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 1, .result = &result, .decision = "reject"};
+	struct record_input in = {.queue = "mail", .message = m, .attempt = 1, .result = &result, .decision = "reject"};
 	struct record r;
 
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 answer=reject duration=0.001s decision=reject "
@@ -51,6 +51,7 @@ START_TEST(what_a_worker_answers) {
 		     "reason=\"no \\\"such\\\"\\x1b customer; a note\"");
 	ck_assert_int_eq(record_format(&in, &r), 0);
 	ck_field(&r, "HANDLER_ANSWER", "reject");
+	ck_field(&r, "AMQP_REASON", "no \"such\"\x1b customer; a note");
 	ck_field(&r, "HANDLER_EXIT_STATUS", NULL);
 	ck_field(&r, "HANDLER_SIGNAL", NULL);
 	record_clear(&r);
@@ -76,7 +77,7 @@ END_TEST
 START_TEST(a_line_for_each_way_to_end) {
 	struct message *m = make_message("order-1");
 	struct run_result result = {.end = RUN_EXITED, .status = 0, .duration_usec = 12345};
-	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 1, .result = &result, .decision = "ack"};
+	struct record_input in = {.queue = "mail", .message = m, .attempt = 1, .result = &result, .decision = "ack"};
 	struct tail tail = {0};
 
 	ck_line(&in, "settled queue=mail tag=17 message_id=order-1 attempt=1 exit=0 duration=0.012s decision=ack");
@@ -112,16 +113,20 @@ END_TEST
 
 START_TEST(an_untried_message_says_why) {
 	struct message *m = make_message(NULL);
-	struct record_input in = {.event = "settled", .queue = "a queue", .message = m, .attempt = 1, .decision = "return", .reason = "the queue is paused"};
+	struct record_input in = {.queue = "a queue", .message = m, .attempt = 1, .decision = "return", .reason = "the queue is paused"};
 
 	ck_line(&in, "settled queue=\"a queue\" tag=17 attempt=1 decision=return reason=\"the queue is paused\"");
+	in.event = LOG_EVENT_MESSAGE_UNSETTLED;
+	in.decision = "none";
+	in.reason = NULL;
+	ck_line(&in, "unsettled queue=\"a queue\" tag=17 attempt=1 decision=none");
 	message_free(m);
 }
 END_TEST
 
 START_TEST(a_hostile_message_id_stays_one_value) {
 	struct message *m = make_message("x decision=ack\nsettled queue=other\x1b[2J");
-	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 1, .decision = "return"};
+	struct record_input in = {.queue = "mail", .message = m, .attempt = 1, .decision = "return"};
 	struct record r;
 
 	ck_line(&in, "settled queue=mail tag=17 message_id=\"x decision=ack\\nsettled queue=other\\x1b[2J\" attempt=1 decision=return");
@@ -135,7 +140,7 @@ END_TEST
 START_TEST(fields_are_for_machines) {
 	struct message *m = make_message("order-1");
 	struct run_result result = {.end = RUN_SIGNALED, .status = SIGKILL, .signaled = true, .duration_usec = 12345};
-	struct record_input in = {.event = "settled", .queue = "mail", .message = m, .attempt = 2, .result = &result, .decision = "requeue"};
+	struct record_input in = {.queue = "mail", .message = m, .attempt = 2, .result = &result, .decision = "requeue"};
 	struct tail tail = {0};
 	struct record r;
 
@@ -148,6 +153,7 @@ START_TEST(fields_are_for_machines) {
 	ck_field(&r, "HANDLER_SIGNAL", "9");
 	ck_field(&r, "HANDLER_EXIT_STATUS", NULL);
 	ck_field(&r, "HANDLER_DURATION_USEC", "12345");
+	ck_field(&r, "AMQP_REASON", NULL);
 	ck_field(&r, "AMQP_COPY", NULL);
 	record_clear(&r);
 	tail_add(&tail, "a", 1);
@@ -171,9 +177,19 @@ START_TEST(fields_are_for_machines) {
 }
 END_TEST
 
+START_TEST(each_decision_is_an_event) {
+	ck_assert_int_eq(record_event("ack"), LOG_EVENT_MESSAGE_ACKED);
+	ck_assert_int_eq(record_event("requeue"), LOG_EVENT_MESSAGE_REQUEUED);
+	ck_assert_int_eq(record_event("retry"), LOG_EVENT_MESSAGE_RETRIED);
+	ck_assert_int_eq(record_event("reject"), LOG_EVENT_MESSAGE_REJECTED);
+	ck_assert_int_eq(record_event("return"), LOG_EVENT_MESSAGE_RETURNED);
+	ck_assert_int_eq(record_event("none"), LOG_EVENT_MESSAGE_UNSETTLED);
+}
+END_TEST
+
 static void add_cases(Suite *s) {
 	ADD_CASE(s, "record", a_line_for_each_way_to_end, what_a_worker_answers, a_line_without_a_message_has_its_queue,
-		 an_untried_message_says_why, a_hostile_message_id_stays_one_value, fields_are_for_machines);
+		 an_untried_message_says_why, a_hostile_message_id_stays_one_value, fields_are_for_machines, each_decision_is_an_event);
 }
 
 CHECK_MAIN("record", add_cases)
