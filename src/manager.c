@@ -118,7 +118,8 @@ static int manager_add_sources(struct manager *m, int guard_fd) {
 	if (r >= 0 && guard_fd >= 0)
 		r = sd_event_add_io(m->event, &m->guard_source, guard_fd, EPOLLIN, on_guard_gone, m);
 	if (r < 0)
-		log_error("cannot set up the event loop: %s", strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot set up the event loop: %s", strerror(-r));
 	return r < 0 ? r : 0;
 }
 
@@ -130,7 +131,7 @@ static int manager_begin(struct manager *m, struct config *config) {
 	int r = manager_listen_prepare(m, config, &plan, &why);
 
 	if (r < 0) {
-		log_error("%s", why ? why : strerror(-r));
+		log_event(LOG_EVENT_CONFIGURATION_REFUSED, LOG_ERR, NULL, 0, "%s", why ? why : strerror(-r));
 		return r;
 	}
 	r = manager_take(m, config, &changes);

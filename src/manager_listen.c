@@ -68,14 +68,9 @@ int manager_listen_init(struct manager *m) {
 		r = take_inherited(m, &in);
 	listen_inherited_clear(&in);
 	if (r < 0)
-		log_error("cannot set up the control socket and the monitor: %s", strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot set up the control socket and the monitor: %s", strerror(-r));
 	return r < 0 ? r : 0;
-}
-
-void manager_listen_clear(struct manager *m) {
-	m->listening.control = control_free(m->listening.control);
-	m->listening.monitor = monitor_free(m->listening.monitor);
-	m->listening.control_socket = listen_unix_free(m->listening.control_socket);
 }
 
 /* --- sockets of the configuration --------------------------------------------------------------------------------- */
@@ -139,7 +134,8 @@ static int prepare_control(struct manager *m, const struct config_control *confi
 		*ret_why = TAKE(why);
 		return r;
 	}
-	log_warning("no control socket: %s", why ? why : strerror(-r));
+	log_event(LOG_EVENT_CONTROL_UNAVAILABLE, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why ? why : strerror(-r))),
+		  "no control socket: %s", why ? why : strerror(-r));
 	return 0;
 }
 
@@ -200,9 +196,10 @@ static void commit_control(struct manager *m, struct listen_plan *p) {
 		return;
 	r = control_listen(l->control, TAKE_FD(l->control_socket->fd), l->control_socket->group);
 	if (r < 0)
-		log_error("control socket %s: %s", l->control_socket->path, strerror(-r));
+		log_event(LOG_EVENT_CONTROL_UNAVAILABLE, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "control socket %s: %s", l->control_socket->path, strerror(-r));
 	else
-		log_info("control socket %s", l->control_socket->path);
+		log_event(LOG_EVENT_CONTROL_LISTENING, LOG_INFO, NULL, 0, "control socket %s", l->control_socket->path);
 }
 
 static void commit_monitor(struct manager *m, struct listen_plan *p) {
@@ -219,9 +216,10 @@ static void commit_monitor(struct manager *m, struct listen_plan *p) {
 		if (r >= 0)
 			r = monitor_add_socket(l->monitor, fd);
 		if (r < 0)
-			log_error("monitor %s port %u: %s", s->host, s->port, strerror(-r));
+			log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+				  "monitor %s port %u: %s", s->host, s->port, strerror(-r));
 		else
-			log_info("monitor %s port %u", s->host, s->port);
+			log_info("monitor on %s port %u", s->host, s->port);
 	}
 }
 

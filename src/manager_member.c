@@ -25,7 +25,8 @@ int member_new(struct manager *m, struct uplink *l, struct config *config, const
 	int r;
 
 	if (!s) {
-		log_error("no memory");
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_QUEUE", queue->name)),
+			  "queue=%s cannot be set up: no memory", queue->name);
 		return -ENOMEM;
 	}
 	list_init(&s->node);
@@ -37,7 +38,9 @@ int member_new(struct manager *m, struct uplink *l, struct config *config, const
 	r = queue_new(m->event, config, queue, l->broker, publishes ? l->publisher : NULL, m->executor, &m->dispatcher, &queue_callbacks,
 		      m, &s->queue);
 	if (r < 0) {
-		log_error("queue=%s cannot be set up: %s", queue->name, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR,
+			  LOG_FIELDS(log_string("AMQP_QUEUE", queue->name), log_string("AMQP_REASON", strerror(-r))),
+			  "queue=%s cannot be set up: %s", queue->name, strerror(-r));
 		return r;
 	}
 	*ret = TAKE(s);

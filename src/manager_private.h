@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "broker/broker.h"
 #include "broker/publisher.h"

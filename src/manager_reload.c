@@ -10,17 +10,17 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 
-static void log_names(const char *what, const char *const *names, size_t n) {
+static void log_names(enum log_event event, const char *what, const char *const *names, size_t n) {
 	for (size_t i = 0; i < n; i++)
-		log_info("queue=%s %s", names[i], what);
+		log_event(event, LOG_INFO, LOG_FIELDS(log_string("AMQP_QUEUE", names[i])), "queue=%s %s", names[i], what);
 }
 
 static void log_changes(const struct changes *c) {
-	log_names("added", c->added, c->n_added);
-	log_names("changed", c->changed, c->n_changed);
-	log_names("removed; what it has begun is finished", c->removed, c->n_removed);
-	log_notice("reloaded: %zu queue(s) added, %zu changed, %zu removed, %zu unchanged", c->n_added, c->n_changed, c->n_removed,
-		   c->n_unchanged);
+	log_names(LOG_EVENT_QUEUE_ADDED, "added", c->added, c->n_added);
+	log_names(LOG_EVENT_QUEUE_CHANGED, "changed", c->changed, c->n_changed);
+	log_names(LOG_EVENT_QUEUE_REMOVED, "removed; what it has begun is finished", c->removed, c->n_removed);
+	log_event(LOG_EVENT_RELOADED, LOG_NOTICE, NULL, 0, "reloaded: %zu queue(s) added, %zu changed, %zu removed, %zu unchanged",
+		  c->n_added, c->n_changed, c->n_removed, c->n_unchanged);
 }
 
 /* The first error, as the reason of the refusal; with how many there are. */
@@ -49,7 +49,8 @@ static void log_problems(const struct config_problems *problems) {
 		CLEANUP(free) char *text = NULL;
 
 		if (config_problem_format(&problems->items[i], &text) == 0)
-			log_write(problems->items[i].warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
+			log_event(problems->items[i].warning ? LOG_EVENT_CONFIGURATION_WARNING : LOG_EVENT_CONFIGURATION_REFUSED,
+				  problems->items[i].warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
 	}
 }
 
@@ -63,7 +64,8 @@ static void manager_end_reload(struct manager *m, const struct control_reload_re
 	m->reload.loader = loader_free(m->reload.loader);
 	m->reload.done_usec = clock_realtime_usec();
 	if (m->reload.refusal)
-		log_error("reload refused, the configuration of before stays in force: %s", m->reload.refusal);
+		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", m->reload.refusal)),
+			  "reload refused, the configuration of before stays in force: %s", m->reload.refusal);
 	systemd_reloaded(m->systemd);
 	control_reload_done(m->listening.control, result);
 	if (m->reload.again)
@@ -132,10 +134,11 @@ static int manager_begin_reload(struct manager *m) {
 	int r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
 
 	if (r < 0) {
-		log_error("cannot read %s anew: %s", m->config->path, strerror(-r));
+		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "cannot read %s anew: %s", m->config->path, strerror(-r));
 		return r;
 	}
-	log_info("reloading %s", m->config->path);
+	log_event(LOG_EVENT_RELOAD_BEGUN, LOG_INFO, NULL, 0, "reloading %s", m->config->path);
 	systemd_reloading(m->systemd);
 	return 0;
 }

@@ -110,7 +110,9 @@ static void manager_stop_publishers(struct manager *m) {
 		int r = l->publisher ? publisher_stop(l->publisher, CLOSE_TIMEOUT_USEC) : 0;
 
 		if (r < 0)
-			log_error("broker=%s its publishing connection cannot be closed in order: %s", uplink_name(l), strerror(-r));
+			log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_ERR,
+				  LOG_FIELDS(log_string("AMQP_BROKER", uplink_name(l)), log_string("AMQP_REASON", strerror(-r))),
+				  "broker=%s its publishing connection cannot be closed in order: %s", uplink_name(l), strerror(-r));
 	}
 }
 
@@ -140,7 +142,8 @@ static void manager_stop_handlers(struct manager *m, const char *why) {
 		return;
 	}
 	manager_set_state(m, MANAGER_KILLING);
-	log_warning("%s: stopping %zu running handler(s); their messages are requeued", why, running);
+	log_event(LOG_EVENT_HANDLERS_STOPPED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why)),
+		  "%s: stopping %zu running handler(s); their messages are requeued", why, running);
 	LIST_FOREACH(s, &m->members, struct member, node)
 		queue_stop_handlers(s->queue, false);
 	manager_check_stopped(m);
@@ -202,7 +205,8 @@ void manager_stop(struct manager *m) {
 		manager_stop_handlers(m, "told to stop again");
 		break;
 	case MANAGER_KILLING:
-		log_warning("told to stop once more: killing the handlers that are left");
+		log_event(LOG_EVENT_HANDLERS_STOPPED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", "told to stop once more")),
+			  "told to stop once more: killing the handlers that are left");
 		LIST_FOREACH(s, &m->members, struct member, node)
 			queue_stop_handlers(s->queue, true);
 		break;

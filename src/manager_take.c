@@ -64,7 +64,7 @@ static int plan_make(struct manager *m, struct config *config, struct plan *p) {
 	p->uplinks = calloc(config->n_brokers + 1, sizeof(struct uplink *));
 	p->members = calloc(config->n_queues + 1, sizeof(struct member *));
 	if (!p->uplinks || !p->members) {
-		log_error("no memory");
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, NULL, 0, "no memory for the configuration");
 		return -ENOMEM;
 	}
 	for (size_t i = 0; r == 0 && i < config->n_brokers; i++) {
@@ -104,7 +104,7 @@ static int changes_init(struct changes *c, size_t before, size_t after) {
 	if (c->added && c->removed && c->changed)
 		return 0;
 	changes_clear(c);
-	log_error("no memory");
+	log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, NULL, 0, "no memory for the configuration");
 	return -ENOMEM;
 }
 
@@ -183,7 +183,7 @@ static int protect_secrets(struct manager *m, const struct config *config) {
 	for (size_t i = 0; r >= 0 && i < config->n_secret_files; i++)
 		r = executor_protect(m->executor, config->secret_files[i]);
 	if (r < 0)
-		log_error("no memory");
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, NULL, 0, "no memory for the configuration");
 	return r;
 }
 

@@ -2,6 +2,7 @@
 /* The manager's connections: what their states mean for the queues and for the log, and whether their threads make progress. */
 #include "manager_private.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -261,14 +262,17 @@ int uplink_new(struct manager *m, struct config *config, const struct config_bro
 	int r;
 
 	if (!l) {
-		log_error("no memory");
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_BROKER", broker->name)),
+			  "broker=%s cannot be set up: no memory", broker->name);
 		return -ENOMEM;
 	}
 	list_init(&l->node);
 	l->manager = m;
 	r = broker_new(m->event, config, broker, &broker_callbacks, l, &l->broker);
 	if (r < 0) {
-		log_error("broker=%s cannot be set up: %s", broker->name, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR,
+			  LOG_FIELDS(log_string("AMQP_BROKER", broker->name), log_string("AMQP_REASON", strerror(-r))),
+			  "broker=%s cannot be set up: %s", broker->name, strerror(-r));
 		free(l);
 		return r;
 	}
@@ -284,7 +288,9 @@ int uplink_publish(struct uplink *l) {
 		return 0;
 	r = publisher_new(l->manager->event, l->config, broker_config(l->broker), &publisher_callbacks, l, &l->publisher);
 	if (r < 0)
-		log_error("broker=%s its publishing connection cannot be set up: %s", uplink_name(l), strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR,
+			  LOG_FIELDS(log_string("AMQP_BROKER", uplink_name(l)), log_string("AMQP_REASON", strerror(-r))),
+			  "broker=%s its publishing connection cannot be set up: %s", uplink_name(l), strerror(-r));
 	return r;
 }
 
@@ -316,7 +322,9 @@ void uplink_close(struct uplink *l, uint64_t timeout_usec) {
 	if (r >= 0 && l->publisher)
 		r = publisher_stop(l->publisher, HASTY_CLOSE_TIMEOUT_USEC);
 	if (r < 0)
-		log_error("broker=%s cannot be closed in order: %s", uplink_name(l), strerror(-r));
+		log_event(LOG_EVENT_BROKER_NOT_CLOSED, LOG_ERR,
+			  LOG_FIELDS(log_string("AMQP_BROKER", uplink_name(l)), log_string("AMQP_REASON", strerror(-r))),
+			  "broker=%s cannot be closed in order: %s", uplink_name(l), strerror(-r));
 }
 
 bool uplink_is_closed(const struct uplink *l) {

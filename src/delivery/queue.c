@@ -19,7 +19,7 @@ static const char *const queue_state_names[] = {
 	[QUEUE_STOPPED] = "stopped",
 };
 
-static struct log_field queue_field(const struct queue *q) {
+struct log_field queue_field(const struct queue *q) {
 	return log_string("AMQP_QUEUE", q->config->name);
 }
 

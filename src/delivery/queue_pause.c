@@ -22,7 +22,9 @@
 static void queue_pause_until_probe(struct queue *q, const char *reason, uint64_t delay_usec) {
 	bool news = q->state != QUEUE_PAUSED || !q->reason || strcmp(q->reason, reason) != 0;
 
-	log_write(news ? LOG_ERR : LOG_DEBUG, NULL, 0, "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
+	log_event(q->cause == PAUSE_HANDLER ? LOG_EVENT_QUEUE_PAUSED_HANDLER : LOG_EVENT_QUEUE_PAUSED_BREAKER,
+		  news ? LOG_ERR : LOG_DEBUG, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", reason)),
+		  "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
 		  news ? "paused, its messages stay in the queue" : "still paused", reason, delay_usec / USEC_PER_SEC,
 		  delay_usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
 	queue_set_state(q, QUEUE_PAUSED, reason);
@@ -69,7 +71,8 @@ static void queue_begin_probing(struct queue *q) {
 }
 
 static void queue_probe(struct queue *q, const char *why) {
-	log_info("queue=%s trying one message: %s", q->config->name, why);
+	log_event(LOG_EVENT_QUEUE_PROBING, LOG_INFO, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", why)),
+		  "queue=%s trying one message: %s", q->config->name, why);
 	if (!q->wanted && queue_consume_or_pause(q, 1) < 0)
 		return;
 	queue_begin_probing(q);
@@ -89,7 +92,8 @@ int queue_pause_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void queue_resume(struct queue *q, const char *why) {
 	pause_reset(&q->pause);
-	log_notice("queue=%s resumed: %s", q->config->name, why);
+	log_event(LOG_EVENT_QUEUE_RESUMED, LOG_NOTICE, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", why)),
+		  "queue=%s resumed: %s", q->config->name, why);
 	if (q->config->prefetch != 1 && !queue_keeps_consumer(q)) {
 		queue_cancel(q);
 		if (queue_consume_or_pause(q, q->config->prefetch) < 0)
@@ -162,7 +166,8 @@ void queue_handler_ended(struct queue *q, struct delivery *d) {
 void queue_order_pause(struct queue *q) {
 	if (q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED || (q->state == QUEUE_PAUSED && q->cause == PAUSE_OPERATOR))
 		return;
-	log_notice("queue=%s paused by an operator: its messages stay in the queue until it is resumed", q->config->name);
+	log_event(LOG_EVENT_QUEUE_PAUSED_OPERATOR, LOG_NOTICE, LOG_FIELDS(queue_field(q)),
+		  "queue=%s paused by an operator: its messages stay in the queue until it is resumed", q->config->name);
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_OFF);
 	if (!queue_keeps_consumer(q))
 		queue_cancel(q);
@@ -181,7 +186,8 @@ void queue_order_resume(struct queue *q) {
 		queue_probe(q, "told to go on by an operator");
 		return;
 	}
-	log_notice("queue=%s resumed by an operator", q->config->name);
+	log_event(LOG_EVENT_QUEUE_RESUMED, LOG_NOTICE, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", "by an operator")),
+		  "queue=%s resumed by an operator", q->config->name);
 	pause_reset(&q->pause);
 	q->failures = 0;
 	if (!q->wanted && queue_consume_or_pause(q, q->config->prefetch) < 0)

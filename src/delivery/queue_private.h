@@ -5,6 +5,7 @@
  * those whose channel is gone. */
 #pragma once
 
+#include "base/log.h"
 #include "broker/publisher.h"
 #include "delivery/copy.h"
 #include "delivery/delivery.h"
@@ -74,6 +75,9 @@ struct queue {
 };
 
 /* --- queue.c ----------------------------------------------------------------------------------------------------- */
+
+/* AMQP_QUEUE= */
+struct log_field queue_field(const struct queue *q);
 
 /* Tells the manager that something it may show has changed. */
 void queue_changed(struct queue *q);
