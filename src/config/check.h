@@ -71,3 +71,6 @@ void check_privileges(struct reader *r, const config_setting_t *s, const struct 
 /* Fills in the defaults that depend on other keys, and checks outcomes, retry, dead_letter and breaker of the queue.
  * (check_outcomes.c) */
 void check_outcomes(struct reader *r, const config_setting_t *s, struct config_queue *q);
+
+/* Checks that the group that may use the control socket exists. `s` is the group `control`. (listen.c) */
+void check_control(struct reader *r, const config_setting_t *s, const struct config_control *c);

@@ -276,6 +276,25 @@ struct config_queue {
 	struct config_forward forward;
 };
 
+/* Who may tell the daemon what to do, and where: amqp-execctl. */
+struct config_control {
+	char *socket;	 /* its path: absolute, at most 107 bytes; "": there is none */
+	bool has_socket; /* it was given, and is no default */
+	char *group;	 /* who may use it; name or number; NULL: the daemon's */
+};
+
+/* An address to listen at. */
+struct config_listen {
+	char *host; /* an IPv4 address, an IPv6 address without brackets, "localhost", or "*": all addresses */
+	uint16_t port;
+};
+
+/* What monitoring programs can ask. */
+struct config_monitor {
+	struct config_listen *listen; /* n_listen of them; none by default */
+	size_t n_listen;
+};
+
 struct config {
 	char *path; /* of the file */
 	char **secret_files; /* what the passwords and private keys were read from, or are to be; n_secret_files of them */
@@ -284,6 +303,8 @@ struct config {
 	uint64_t drain_timeout_usec;
 	unsigned max_handlers;
 	uint64_t max_message_size;
+	struct config_control control;
+	struct config_monitor monitor;
 	struct config_broker *brokers;
 	size_t n_brokers;
 	struct config_queue *queues;

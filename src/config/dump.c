@@ -199,6 +199,16 @@ static void dump_urls(const struct config_broker *b, struct strbuf *out) {
 	strbuf_append_str(out, " ]");
 }
 
+static void dump_listen(const struct config_monitor *m, struct strbuf *b) {
+	strbuf_append_char(b, '[');
+	for (size_t i = 0; i < m->n_listen; i++) {
+		const struct config_listen *l = &m->listen[i];
+
+		strbuf_printf(b, strchr(l->host, ':') ? "%s\"[%s]:%u\"" : "%s\"%s:%u\"", i ? ", " : " ", l->host, l->port);
+	}
+	strbuf_append_str(b, " ]");
+}
+
 static void dump_value(const struct key *k, const void *base, unsigned level, struct strbuf *b) {
 	const void *at = (const char *)base + k->offset;
 	const struct config_broker *broker = base;
@@ -207,6 +217,7 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 	switch (k->type) {
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_SOCKET:
 	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:
@@ -226,6 +237,9 @@ static void dump_value(const struct key *k, const void *base, unsigned level, st
 		break;
 	case KEY_PASSWORD:
 		strbuf_append_str(b, "\"" HIDDEN "\"");
+		break;
+	case KEY_LISTEN:
+		dump_listen(base, b);
 		break;
 	case KEY_BROKER:
 		broker = *(const struct config_broker *const *)at;
@@ -265,7 +279,8 @@ static bool has_value(const struct key *k, const void *base) {
 	const void *at = (const char *)base + k->offset;
 	const struct config_broker *broker = base;
 
-	if (k->present_offset != KEY_NO_OFFSET && !*((const bool *)base + k->present_offset))
+	/* Where a socket is by default is worth knowing. */
+	if (k->present_offset != KEY_NO_OFFSET && k->type != KEY_SOCKET && !*((const bool *)base + k->present_offset))
 		return false;
 	switch (k->type) {
 	case KEY_ONE:
@@ -280,6 +295,7 @@ static bool has_value(const struct key *k, const void *base) {
 		return has_one_username(broker);
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_SOCKET:
 	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:
@@ -291,6 +307,7 @@ static bool has_value(const struct key *k, const void *base) {
 	case KEY_TABLE:
 		return ((const struct table *)at)->n > 0;
 	case KEY_LIST:
+	case KEY_LISTEN:
 		return *(const size_t *)(const void *)((const char *)base + k->count_offset) > 0;
 	default:
 		return true;

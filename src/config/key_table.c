@@ -125,6 +125,10 @@ const struct key config_keys[] = {
 	{COMMON(ROOT, "brokers", LIST, "several brokers, each with a name, in place of broker"),
 	 .child = SECTION_BROKER, AT_ARRAY(config, brokers, n_brokers)},
 	{COMMON(ROOT, "limits", GROUP, "limits of the daemon as a whole"), .child = SECTION_LIMITS, NOWHERE},
+	{COMMON(ROOT, "control", GROUP, "the socket that amqp-execctl talks to the daemon by"), .child = SECTION_CONTROL,
+	 AT(config, control)},
+	{COMMON(ROOT, "monitor", GROUP, "what monitoring programs can ask over HTTP"), .child = SECTION_MONITOR,
+	 AT(config, monitor)},
 	{COMMON(ROOT, "ready", ENUM, "when systemd is told that the daemon is ready"), .names = config_ready_names,
 	 .fallback = "attempted", AT(config, ready)},
 	{COMMON(ROOT, "drain_timeout", DURATION, "how long a stop waits for handlers that run"),
@@ -370,6 +374,15 @@ const struct key config_keys[] = {
 	 AT(config_forward, routing_key)},
 	{COMMON(FORWARD, "content_type", STRING, "the content type of what is published"), RANGE(SHORT_STRING),
 	 .fallback_note = "none", AT(config_forward, content_type)},
+
+	{COMMON(CONTROL, "socket", SOCKET, "where the control socket is"), RANGE(0, 107),
+	 .fallback_note = "control.sock in $RUNTIME_DIRECTORY, else in /run/amqp-execd",
+	 AT_FLAG(config_control, socket, has_socket)},
+	{COMMON(CONTROL, "group", STRING, "the group that may use the control socket, by name or number"), RANGE(1, 255),
+	 .fallback_note = "the daemon's", AT(config_control, group)},
+
+	{COMMON(MONITOR, "listen", LISTEN, "the addresses to answer at"), RANGE(0, 16),
+	 AT_ARRAY(config_monitor, listen, n_listen)},
 };
 
 const size_t config_n_keys = ARRAY_SIZE(config_keys);

@@ -64,6 +64,10 @@ size_t section_size(enum section section) {
 		return sizeof(struct config_broker);
 	case SECTION_TLS:
 		return sizeof(struct config_tls);
+	case SECTION_CONTROL:
+		return sizeof(struct config_control);
+	case SECTION_MONITOR:
+		return sizeof(struct config_monitor);
 	case SECTION_QUEUE:
 	case SECTION_REQUEUE:
 		return sizeof(struct config_queue);
@@ -193,6 +197,13 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 	case KEY_STRING:
 	case KEY_USERNAME:
 		append_length(k, "a string", b);
+		break;
+	case KEY_SOCKET:
+		append_length(k, "an absolute path", b);
+		strbuf_append_str(b, ", or \"\" for none");
+		break;
+	case KEY_LISTEN:
+		strbuf_printf(b, "an address such as \"127.0.0.1:9419\", or an array of at most %" PRIu64, k->max);
 		break;
 	case KEY_STRINGS:
 		append_length(k, "a string, or an array of strings,", b);

@@ -17,6 +17,8 @@ enum section {
 	SECTION_TLS,         /* struct config_tls */
 	SECTION_RECONNECT,   /* struct config_broker */
 	SECTION_LIMITS,      /* struct config */
+	SECTION_CONTROL,     /* struct config_control */
+	SECTION_MONITOR,     /* struct config_monitor */
 	SECTION_QUEUE,       /* struct config_queue */
 	SECTION_DECLARE,     /* struct config_declare */
 	SECTION_BINDING,     /* struct config_binding */
@@ -45,6 +47,8 @@ enum key_type {
 	KEY_SIZE,         /* uint64_t; bytes */
 	KEY_STRING,       /* char *; length in bytes (max 0: any) */
 	KEY_PATH,         /* char *, an absolute path */
+	KEY_SOCKET,       /* likewise, of a socket, or "" for none; its length in bytes */
+	KEY_LISTEN,       /* struct config_monitor: addresses to listen at; their number */
 	KEY_ENUM,         /* an enum, by `names`; the first and the last one that may be given (max 0: all) */
 	KEY_STATUSES,     /* struct config_statuses */
 	KEY_FILE,         /* char *, the absolute path of a file that can be read */
@@ -87,7 +91,7 @@ struct key {
 	size_t offset;             /* in the struct of the section */
 	size_t secret_offset;      /* KEY_SECRET_FILE; else unused */
 	size_t present_offset;     /* bool in the same struct that says whether it was given; or KEY_NO_OFFSET */
-	size_t count_offset;       /* KEY_LIST, KEY_ONE: size_t in the same struct; else KEY_NO_OFFSET */
+	size_t count_offset;       /* KEY_LIST, KEY_ONE, KEY_LISTEN: size_t in the same struct; else KEY_NO_OFFSET */
 };
 
 extern const struct key config_keys[];

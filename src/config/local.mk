@@ -18,6 +18,7 @@ libexecd_a_SOURCES += \
 	%D%/interpreter.c %D%/interpreter.h \
 	%D%/key_table.c \
 	%D%/keys.c %D%/keys.h \
+	%D%/listen.c \
 	%D%/privileges.c %D%/privileges.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/reader.c %D%/reader.h \
@@ -30,7 +31,7 @@ libexecd_a_SOURCES += \
 	%D%/url.c %D%/url.h \
 	%D%/value.c
 
-check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_compare tests/unit/test_config_handler tests/unit/test_config_privileges \
+check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_compare tests/unit/test_config_listen tests/unit/test_config_handler tests/unit/test_config_privileges \
 	tests/unit/test_config_problems tests/unit/test_keys \
 	tests/unit/test_statuses tests/unit/test_units \
 	tests/unit/test_url
@@ -41,6 +42,8 @@ tests_unit_test_config_command_SOURCES = tests/unit/test_config_command.c tests/
 tests_unit_test_config_compare_SOURCES = tests/unit/test_config_compare.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_handler_SOURCES = tests/unit/test_config_handler.c tests/unit/config_files.h \
+	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
+tests_unit_test_config_listen_SOURCES = tests/unit/test_config_listen.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_privileges_SOURCES = tests/unit/test_config_privileges.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h

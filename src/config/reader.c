@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "config/check.h"
 #include "config/section.h"
 
 /* How much of a wrong value a message repeats. */
@@ -451,4 +452,5 @@ static void read_section(struct reader *r, enum section section, const config_se
 
 void reader_read(struct reader *r, const config_setting_t *root) {
 	read_section(r, SECTION_ROOT, root, NULL, r->config);
+	check_control(r, setting_member(root, "control"), &r->config->control);
 }

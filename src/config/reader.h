@@ -87,6 +87,10 @@ bool file_read_secret(struct reader *r, const struct key *k, const config_settin
 void address_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 void address_default(struct reader *r, const struct key *k, void *base);
 
+/* Read and give a default to KEY_SOCKET and KEY_LISTEN. (listen.c) */
+void listen_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
+void listen_default(struct reader *r, const struct key *k, void *base);
+
 /* Whether the string is a template that can be expanded; else it was noted why not. (templates.c) */
 bool templates_check(struct reader *r, const config_setting_t *s);
 

@@ -30,6 +30,13 @@ void addresses_clear(struct config_broker *b) {
 	b->n_addresses = 0;
 }
 
+static void clear_listen(struct config_monitor *m) {
+	for (size_t i = 0; i < m->n_listen; i++)
+		free(m->listen[i].host);
+	free(m->listen);
+	*m = (struct config_monitor){0};
+}
+
 static void clear_list(const struct key *k, void *base) {
 	char **array = (char **)(void *)((char *)base + k->offset);
 	size_t n = *(size_t *)(void *)((char *)base + k->count_offset);
@@ -54,6 +61,7 @@ static void clear_key(const struct key *k, void *base) {
 		break;
 	case KEY_STRING:
 	case KEY_PATH:
+	case KEY_SOCKET:
 	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:
@@ -65,6 +73,9 @@ static void clear_key(const struct key *k, void *base) {
 	case KEY_ENVIRONMENT:
 		strings_free(*(char ***)at);
 		*(char ***)at = NULL;
+		break;
+	case KEY_LISTEN:
+		clear_listen(base);
 		break;
 	case KEY_TABLE:
 		table_clear(at);

@@ -348,6 +348,10 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	case KEY_PASSWORD_FILE:
 		address_read(r, k, s, base);
 		break;
+	case KEY_SOCKET:
+	case KEY_LISTEN:
+		listen_read(r, k, s, base);
+		break;
 	case KEY_BROKER:
 		read_broker(r, k, s, base);
 		break;
@@ -411,6 +415,9 @@ void value_default(struct reader *r, const struct key *k, const config_setting_t
 	case KEY_TEMPLATE:
 		if (k->fallback)
 			*(char **)at(k, base) = reader_strdup(r, k->fallback);
+		break;
+	case KEY_SOCKET:
+		listen_default(r, k, base);
 		break;
 	case KEY_URL:
 	case KEY_USERNAME:
