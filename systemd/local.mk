@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+dist_catalog_DATA = systemd/amqp-execd.catalog
+
 systemdsystemunit_DATA = systemd/amqp-execd.service
 CLEANFILES += systemd/amqp-execd.service
 EXTRA_DIST += systemd/amqp-execd.service.in

@@ -133,8 +133,41 @@ START_TEST(journal_is_told_from_a_terminal) {
 }
 END_TEST
 
+/* On stderr an event reads like any other line. */
+START_TEST(events_are_for_the_journal) {
+	char text[1024];
+	int fd = capture_stderr();
+	char *line;
+
+	ck_assert_int_eq(log_open(LOG_TARGET_STDERR, LOG_INFO), 0);
+	log_event(LOG_EVENT_BROKER_LOST, LOG_WARNING, LOG_FIELDS(log_string("AMQP_BROKER", "main"), log_string("AMQP_REASON", NULL)),
+		  "broker=%s lost", "main");
+	log_event(LOG_EVENT_READY, LOG_DEBUG, NULL, 0, "not wanted");
+	log_event(LOG_EVENT_STOPPED, LOG_INFO, NULL, 0, "stopped");
+	log_close();
+	read_all(fd, text, sizeof(text));
+	line = strtok(text, "\n");
+	ck_assert_str_eq(strstr(line, "Z "), "Z warning: broker=main lost");
+	line = strtok(NULL, "\n");
+	ck_assert_str_eq(strstr(line, "Z "), "Z info: stopped");
+	ck_assert_ptr_null(strtok(NULL, "\n"));
+}
+END_TEST
+
+START_TEST(fields_are_counted) {
+	const struct log_field none = log_string("NAME", NULL), one = log_string("NAME", "value");
+
+	ck_assert_ptr_null(none.value);
+	ck_assert_uint_eq(none.size, 0);
+	ck_assert_uint_eq(one.size, 5);
+	ck_assert_str_eq(log_event_to_string(LOG_EVENT_BROKER_LOST), "broker-lost");
+	ck_assert_uint_eq(strlen(log_event_id(LOG_EVENT_WORKERS_RECOVERED)), 32);
+}
+END_TEST
+
 static void add_cases(Suite *s) {
-	ADD_CASE(s, "log", priorities_have_names, writes_lines_in_order_and_only_what_is_wanted,
+	ADD_CASE(s, "log", events_are_for_the_journal, fields_are_counted, priorities_have_names,
+		 writes_lines_in_order_and_only_what_is_wanted,
 		 a_blocked_reader_blocks_nobody, journal_is_told_from_a_terminal);
 }
 
