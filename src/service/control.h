@@ -20,7 +20,7 @@ struct control;
 
 /* What the manager does for us; all on the main thread, none is called from within a function of this header. */
 struct control_callbacks {
-	/* Fills in *ret, whose pointers stay valid until the event is over. -ENOMEM. */
+	/* Fills in *ret, whose pointers stay valid until the next call, and while the event lasts. -ENOMEM. */
 	int (*look)(void *userdata, struct snapshot *ret);
 	/* Starts a reload. 0: it has begun. -EBUSY: one is under way, and another begins as soon as that is over, without being asked again.
 	 * -ESHUTDOWN: the daemon stops. Each one that ends is told by control_reload_done, later, not from in here. */

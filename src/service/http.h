@@ -74,11 +74,11 @@ const char *http_request_body(const struct http_request *r, size_t *ret_len);
 
 const struct http_peer *http_request_peer(const struct http_request *r);
 
-/* Answers, with what is in the buffer, which is empty afterwards. If that has failed for lack of memory, the answer is an error 500. */
+/* Answers, with what is in the buffer, which is empty afterwards. If that has failed for lack of memory, the connection ends instead. `type`: static. */
 void http_respond(struct http_request *r, unsigned status, const char *type, struct strbuf *body);
 
 /* Answers {"error": "..."}. */
 void http_respond_error(struct http_request *r, unsigned status, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* The same, 405, with the methods that there are, as Allow: has them. */
+/* The same, 405, with the methods that there are, as the header Allow has them (static). */
 void http_respond_method(struct http_request *r, const char *allow);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/control_json.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "service/json_text.h"
+
+/* jansson takes NULL, which stands for a lack of memory, wherever a value belongs, and makes the whole NULL: so what is put
+ * together here is checked once, at the end. */
+
+/* "2026-01-31T12:00:00Z"; null for 0. */
+static json_t *time_to_json(uint64_t usec) {
+	time_t seconds = (time_t)(usec / USEC_PER_SEC);
+	char text[32];
+	struct tm tm;
+
+	if (usec == 0 || !gmtime_r(&seconds, &tm))
+		return json_null();
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+static json_t *array_append(json_t *array, json_t *value) {
+	if (json_array_append_new(array, value) == 0)
+		return array;
+	json_decref(array);
+	return NULL;
+}
+
+/* --- status ------------------------------------------------------------------------------------------------------ */
+
+static json_t *broker_to_json(const struct snapshot_broker *b) {
+	json_t *publisher = json_null();
+
+	if (b->has_publisher)
+		publisher = json_pack("{s:o, s:o, s:b}", "state", json_text_new(b->publishing_state), "reason",
+				      json_text_new(b->publishing_reason), "blocked", b->blocked);
+	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "name", json_text_new(b->name), "host", json_text_new(b->host), "port",
+			 (int)b->port, "state", json_text_new(b->state), "reason", json_text_new(b->reason), "publisher", publisher);
+}
+
+static json_t *count_to_json(uint64_t n) {
+	return json_integer((json_int_t)n);
+}
+
+static json_t *counters_to_json(const struct queue_counters *c) {
+	const struct {
+		const char *name;
+		uint64_t n;
+	} all[] = {
+		{"delivered", c->delivered},
+		{"acked", c->acked},
+		{"requeued", c->requeued},
+		{"retried", c->retried},
+		{"rejected", c->rejected},
+		{"replied", c->replied},
+		{"replies_unroutable", c->replies_unroutable},
+		{"forwarded", c->forwarded},
+		{"copies_failed", c->copies_failed},
+		{"reused", c->reused},
+		{"returned", c->returned},
+		{"lost", c->lost},
+	};
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (json_object_set_new(object, all[i].name, count_to_json(all[i].n)) < 0) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
+static json_t *queue_to_json(const struct snapshot_queue *q) {
+	const struct queue_view *v = &q->view;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+			 "name", json_text_new(q->name), "broker", json_text_new(q->broker),
+			 "state", json_text_new(queue_state_to_string(v->state)), "reason", json_text_new(v->reason),
+			 "paused_by_operator", q->paused_by_operator, "leaving", q->leaving,
+			 "attempted", v->attempted, "consumed", v->consumed,
+			 "copy_trouble", json_text_new(v->copy_trouble), "worker_trouble", json_text_new(v->worker_trouble),
+			 "prefetch", (json_int_t)q->prefetch, "concurrency", (json_int_t)q->concurrency,
+			 "waiting", (json_int_t)v->waiting, "running", (json_int_t)v->running,
+			 "publishing", (json_int_t)v->publishing, "answering", (json_int_t)v->answering,
+			 "held", (json_int_t)v->held, "counters", counters_to_json(&v->counters));
+}
+
+static json_t *last_reload_to_json(const struct snapshot *s) {
+	if (s->last_reload_usec == 0)
+		return json_null();
+	return json_pack("{s:o, s:b, s:o}", "time", time_to_json(s->last_reload_usec), "ok", s->last_reload_ok, "reason",
+			 json_text_new(s->last_reload_reason));
+}
+
+void control_json_status(const struct snapshot *s, struct strbuf *b) {
+	json_t *brokers = json_array(), *queues = json_array();
+
+	for (size_t i = 0; i < s->n_brokers; i++)
+		brokers = array_append(brokers, broker_to_json(&s->brokers[i]));
+	for (size_t i = 0; i < s->n_queues; i++)
+		queues = array_append(queues, queue_to_json(&s->queues[i]));
+	json_text_append(b, json_pack("{s:o, s:I, s:o, s:b, s:o, s:{s:o, s:o}, s:o, s:{s:I, s:I}, s:o, s:o}",
+				      "version", json_text_new(s->version), "pid", (json_int_t)s->pid,
+				      "state", json_text_new(s->state), "ready", s->ready, "started", time_to_json(s->started_usec),
+				      "configuration", "path", json_text_new(s->config_path), "loaded", time_to_json(s->config_loaded_usec),
+				      "last_reload", last_reload_to_json(s),
+				      "handlers", "running", (json_int_t)s->running, "max", (json_int_t)s->max_handlers,
+				      "brokers", brokers, "queues", queues));
+}
+
+/* --- orders ------------------------------------------------------------------------------------------------------ */
+
+bool control_json_meant(const struct snapshot_queue *q, const char *queue, const char *broker) {
+	return !q->leaving && (!queue || strcmp(q->name, queue) == 0) && (!broker || strcmp(q->broker, broker) == 0);
+}
+
+void control_json_queues(const struct snapshot *s, const char *queue, const char *broker, struct strbuf *b) {
+	json_t *queues = json_array();
+
+	for (size_t i = 0; i < s->n_queues; i++) {
+		const struct snapshot_queue *q = &s->queues[i];
+
+		if (control_json_meant(q, queue, broker))
+			queues = array_append(
+				queues, json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:I}", "name", json_text_new(q->name), "broker",
+						  json_text_new(q->broker), "state", json_text_new(queue_state_to_string(q->view.state)),
+						  "paused_by_operator", q->paused_by_operator, "running", (json_int_t)q->view.running,
+						  "waiting", (json_int_t)q->view.waiting, "publishing", (json_int_t)q->view.publishing));
+	}
+	json_text_append(b, json_pack("{s:o}", "queues", queues));
+}
+
+/* --- reload ------------------------------------------------------------------------------------------------------ */
+
+static json_t *names_to_json(const char *const *names, size_t n) {
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		array = array_append(array, json_text_new(names[i]));
+	return array;
+}
+
+/* Errors, or warnings. The line is null if it is the file as a whole. */
+static json_t *problems_to_json(const struct config_problems *problems, bool warnings) {
+	json_t *array = json_array();
+
+	for (size_t i = 0; problems && i < problems->n; i++) {
+		const struct config_problem *p = &problems->items[i];
+
+		if (p->warning == warnings)
+			array = array_append(array, json_pack("{s:o, s:o, s:o, s:o}", "file", json_text_new(p->file), "line",
+							      p->line > 0 ? json_integer(p->line) : json_null(), "key",
+							      json_text_new(p->key), "text", json_text_new(p->text)));
+	}
+	return array;
+}
+
+void control_json_reload(const struct control_reload_result *result, struct strbuf *b) {
+	json_t *warnings = problems_to_json(result->problems, true);
+
+	if (result->problems && result->problems->n_errors > 0)
+		json_text_append(b, json_pack("{s:s, s:o, s:o}", "error", "the configuration is refused", "problems",
+					      problems_to_json(result->problems, false), "warnings", warnings));
+	else
+		json_text_append(b, json_pack("{s:s, s:o, s:o, s:o, s:I, s:o}", "result", "reloaded", "added",
+					      names_to_json(result->added, result->n_added), "removed",
+					      names_to_json(result->removed, result->n_removed), "changed",
+					      names_to_json(result->changed, result->n_changed), "unchanged",
+					      (json_int_t)result->unchanged, "warnings", warnings));
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/json_text.h"
+
+#include <string.h>
+
+#include "base/strbuf.h"
+
+json_t *json_text_new(const char *s) {
+	CLEANUP(strbuf_free) struct strbuf escaped = STRBUF_INIT;
+	json_t *value;
+
+	if (!s)
+		return json_null();
+	value = json_string(s);
+	if (value)
+		return value;
+	strbuf_append_escaped(&escaped, s, strlen(s));
+	return escaped.failed ? NULL : json_string(strbuf_str(&escaped));
+}
+
+static int append_piece(const char *data, size_t len, void *userdata) {
+	strbuf_append(userdata, data, len);
+	return 0;
+}
+
+void json_text_append(struct strbuf *b, json_t *value) {
+	if (!value || json_dump_callback(value, append_piece, b, JSON_COMPACT) < 0)
+		b->failed = true;
+	json_decref(value);
+	strbuf_append_char(b, '\n');
+}
+
+void json_text_append_error(struct strbuf *b, const char *text) {
+	json_text_append(b, json_pack("{s:o}", "error", json_text_new(text)));
+}
