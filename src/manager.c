@@ -152,8 +152,8 @@ static int manager_start_queues(struct manager *m) {
 	for (size_t i = 0; i < m->config->n_queues; i++) {
 		const struct config_queue *config = &m->config->queues[i];
 		const struct uplink *l = &m->uplinks[config->broker - m->config->brokers];
-		int r = queue_new(m->event, config, l->broker, config_queue_publishes(config) ? l->publisher : NULL, m->executor,
-				  &m->dispatcher, &queue_callbacks, m, &m->queues[i]);
+		int r = queue_new(m->event, m->config, config, l->broker, config_queue_publishes(config) ? l->publisher : NULL,
+				  m->executor, &m->dispatcher, &queue_callbacks, m, &m->queues[i]);
 
 		if (r < 0) {
 			log_error("queue=%s cannot be set up: %s", config->name, strerror(-r));
