@@ -46,23 +46,39 @@ struct mailbox *mailbox_free(struct mailbox *m) {
 	return NULL;
 }
 
+/* Under the lock. */
+static void append(struct mailbox *m, struct mailbox_item *item) {
+	item->next = NULL;
+	*m->last = item;
+	m->last = &item->next;
+	/* Signalled under the lock: a reader that takes in between would otherwise leave a stale signal, and
+	 * one that takes nothing a missing one. The counter is 0 or 1, so the write cannot block or fail. */
+	if (m->n++ == 0)
+		(void)!write(m->fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
 int mailbox_post(struct mailbox *m, struct mailbox_item *item) {
-	int r = 0;
+	int r = -ENOBUFS;
 
 	pthread_mutex_lock(&m->lock);
-	if (m->n >= m->limit) {
-		r = -ENOBUFS;
-	} else {
-		item->next = NULL;
-		*m->last = item;
-		m->last = &item->next;
-		/* Signalled under the lock: a reader that takes in between would otherwise leave a stale signal, and
-		 * one that takes nothing a missing one. The counter is 0 or 1, so the write cannot block or fail. */
-		if (m->n++ == 0)
-			(void)!write(m->fd, &(uint64_t){1}, sizeof(uint64_t));
+	if (m->n < m->limit) {
+		append(m, item);
+		r = 0;
 	}
 	pthread_mutex_unlock(&m->lock);
 	return r;
+}
+
+void mailbox_post_anyway(struct mailbox *m, struct mailbox_item *item) {
+	pthread_mutex_lock(&m->lock);
+	append(m, item);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void mailbox_set_limit(struct mailbox *m, size_t limit) {
+	pthread_mutex_lock(&m->lock);
+	m->limit = limit;
+	pthread_mutex_unlock(&m->lock);
 }
 
 struct mailbox_item *mailbox_take(struct mailbox *m) {

@@ -25,6 +25,12 @@ DEFINE_CLEANUP(struct mailbox *, mailbox_free);
  * the mutex. */
 int mailbox_post(struct mailbox *m, struct mailbox_item *item) WARN_UNUSED;
 
+/* The same whether there is room or not: for what comes so seldom that its number is bounded without a limit here. */
+void mailbox_post_anyway(struct mailbox *m, struct mailbox_item *item);
+
+/* The limit from now on; what is in the mailbox beyond it stays. Any thread may call this. */
+void mailbox_set_limit(struct mailbox *m, size_t limit);
+
 /* Takes everything, oldest first, and makes the descriptor unreadable until the next post. NULL if empty. */
 struct mailbox_item *mailbox_take(struct mailbox *m);
 

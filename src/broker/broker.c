@@ -5,15 +5,26 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "broker/channel.h"
 #include "broker/consuming.h"
 #include "broker/endpoint.h"
+#include "broker/seat.h"
 
-/* Owned by its broker. */
+/* Room in the mailboxes for what has to do with no consumer. */
+#define MAILBOX_MIN 64
+
+/* Owned by its broker, until consumer_free. */
 struct consumer {
 	struct broker *broker; /* borrowed */
-	uint32_t id;
+	struct seat *seat;     /* a reference */
 	struct consumer_callbacks callbacks;
 	void *userdata;
+};
+
+/* What an id stands for. */
+struct place {
+	struct consumer *consumer; /* owned; NULL: none, or it was freed */
+	size_t room; /* in the mailboxes, for this id; 0: nobody has it, and the thread has let go of who had it */
 };
 
 /* Owned by whoever called broker_new. */
@@ -21,10 +32,9 @@ struct broker {
 	const struct config_broker *broker; /* borrowed from the configuration */
 	struct broker_callbacks callbacks;
 	void *userdata;
-	struct endpoint *endpoint;   /* owned */
-	struct consumer **consumers; /* owned, as they themselves; max_consumers pointers, n_consumers in use, by id */
-	uint32_t n_consumers;
-	uint32_t max_consumers;
+	struct endpoint *endpoint; /* owned */
+	size_t mailbox_limit;
+	struct place places[BROKER_CONSUMERS_MAX]; /* by id */
 };
 
 static const char *const broker_state_names[] = {
@@ -61,6 +71,24 @@ static void on_blocked(bool blocked, const char *reason, void *userdata) {
 		b->callbacks.blocked(b, blocked, reason, b->userdata);
 }
 
+/* What the mailboxes may hold of a consumer. Messages under way are at most as many as the prefetch allows, those of an
+ * ended epoch once again; the rest are events and wishes, a handful. */
+static size_t room_for(const struct config_queue *queue) {
+	return 8 + 2 * (size_t)queue->prefetch;
+}
+
+static void set_mailbox_limit(struct broker *b, size_t limit) {
+	b->mailbox_limit = limit;
+	link_set_limit(endpoint_link(b->endpoint), limit);
+}
+
+/* The thread has let go of a consumer that was freed: its id may be somebody else's. */
+static void handle_removed(struct broker *b, struct place *p) {
+	assert(!p->consumer && p->room > 0);
+	set_mailbox_limit(b, b->mailbox_limit - p->room);
+	p->room = 0;
+}
+
 static void handle_event(struct consumer *c, const struct event *e) {
 	const struct broker_report report = {.reason = e->reason[0] ? e->reason : NULL, .retry_usec = e->retry_usec};
 
@@ -76,7 +104,8 @@ static void handle_event(struct consumer *c, const struct event *e) {
 		break;
 	case EVENT_BROKER_STATE:
 	case EVENT_BLOCKED:
-		break; /* the endpoint's */
+	case EVENT_REMOVED:
+		break; /* the endpoint's, and no consumer's */
 	}
 }
 
@@ -85,26 +114,39 @@ static void on_item(struct mailbox_item *item, void *userdata) {
 
 	if (item->kind == ITEM_EVENT) {
 		struct event *e = CONTAINER_OF(item, struct event, item);
+		struct place *p = &b->places[e->consumer];
 
-		handle_event(b->consumers[e->consumer], e);
+		if (e->type == EVENT_REMOVED)
+			handle_removed(b, p);
+		else if (p->consumer)
+			handle_event(p->consumer, e);
 		free(e);
 	} else {
 		struct message *m = CONTAINER_OF(item, struct message, item);
-		struct consumer *c = b->consumers[m->consumer];
+		struct consumer *c = b->places[m->consumer].consumer;
 
-		if (item->kind == ITEM_MESSAGE)
+		if (!c)
+			message_free(m);
+		else if (item->kind == ITEM_MESSAGE)
 			c->callbacks.message(m, c->userdata);
 		else
 			c->callbacks.unsettled(m, c->userdata);
 	}
 }
 
+static struct consumer *consumer_release(struct consumer *c) {
+	if (c) {
+		seat_unref(c->seat);
+		free(c);
+	}
+	return NULL;
+}
+
 static void broker_release(void *userdata) {
 	struct broker *b = userdata;
 
-	for (uint32_t i = 0; i < b->n_consumers; i++)
-		free(b->consumers[i]);
-	free(b->consumers);
+	for (uint32_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		consumer_release(b->places[i].consumer);
 	free(b);
 }
 
@@ -115,26 +157,9 @@ static const struct endpoint_callbacks endpoint_callbacks = {
 	.released = broker_release,
 };
 
-/* The mailboxes' limit. Messages under way are at most as many as the prefetch allows, those of an ended epoch once
- * again; the rest are events and wishes, a handful for each consumer. */
-static size_t mailbox_limit(const struct config *config, const struct config_broker *broker, uint32_t *ret_queues) {
-	size_t limit = 64;
-	uint32_t queues = 0;
-
-	for (size_t i = 0; i < config->n_queues; i++) {
-		if (config->queues[i].broker != broker)
-			continue;
-		queues++;
-		limit += 8 + 2 * (size_t)config->queues[i].prefetch;
-	}
-	*ret_queues = queues;
-	return limit;
-}
-
 int broker_new(sd_event *event, struct config *config, const struct config_broker *broker,
 	       const struct broker_callbacks *callbacks, void *userdata, struct broker **ret) {
 	struct broker *b = calloc(1, sizeof(*b));
-	size_t limit;
 	int r;
 
 	if (!b)
@@ -142,12 +167,9 @@ int broker_new(sd_event *event, struct config *config, const struct config_broke
 	b->broker = broker;
 	b->callbacks = *callbacks;
 	b->userdata = userdata;
-	limit = mailbox_limit(config, broker, &b->max_consumers);
-	b->consumers = calloc(b->max_consumers ? b->max_consumers : 1, sizeof(*b->consumers));
-	r = b->consumers ? 0 : -ENOMEM;
-	if (r == 0)
-		r = endpoint_new(event, config, broker, &consuming_role, b->max_consumers, limit, &endpoint_callbacks,
-				 b, &b->endpoint);
+	b->mailbox_limit = MAILBOX_MIN;
+	r = endpoint_new(event, config, broker, &consuming_role, b->mailbox_limit, &endpoint_callbacks, b,
+			 &b->endpoint);
 	if (r < 0) {
 		broker_release(b);
 		return r;
@@ -166,46 +188,65 @@ const struct config_broker *broker_config(const struct broker *b) {
 	return b->broker;
 }
 
-static int post_command(struct broker *b, const struct command *command) {
-	struct command *copy;
-	int r;
-
-	copy = malloc(sizeof(*copy));
-	if (!copy)
-		return -ENOMEM;
-	*copy = *command;
-	copy->item.kind = ITEM_COMMAND;
-	r = endpoint_post(b->endpoint, &copy->item);
-	if (r < 0)
-		free(copy);
-	return r;
+static struct place *find_place(struct broker *b, uint32_t *ret_id) {
+	for (uint32_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		if (b->places[i].room > 0)
+			continue;
+		*ret_id = i;
+		return &b->places[i];
+	}
+	return NULL;
 }
 
-int broker_add_consumer(struct broker *b, const struct config_queue *queue, const struct consumer_callbacks *callbacks,
-			void *userdata, struct consumer **ret) {
+int broker_add_consumer(struct broker *b, struct config *config, const struct config_queue *queue,
+			const struct consumer_callbacks *callbacks, void *userdata, struct consumer **ret) {
+	CLEANUP(seat_unref) struct seat *seat = NULL;
+	CLEANUP(channel_free) struct channel *channel = NULL;
 	struct consumer *c;
+	uint32_t id;
+	struct place *p = find_place(b, &id);
 	int r;
 
-	if (b->n_consumers >= b->max_consumers)
+	if (endpoint_is_stopped(b->endpoint))
+		return -ENOTCONN;
+	if (!p)
 		return -ENOBUFS;
+	r = seat_new(config, queue, id, &seat);
+	if (r == 0)
+		r = channel_new(seat, &channel);
+	if (r < 0)
+		return r;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	*c = (struct consumer){.broker = b, .id = b->n_consumers, .callbacks = *callbacks, .userdata = userdata};
-	r = post_command(b, &(struct command){.type = COMMAND_ADD, .consumer = c->id, .queue = queue});
-	if (r < 0) {
-		free(c);
-		return r;
-	}
-	b->consumers[b->n_consumers++] = c;
+	*c = (struct consumer){.broker = b, .seat = TAKE(seat), .callbacks = *callbacks, .userdata = userdata};
+	*p = (struct place){.consumer = c, .room = room_for(queue)};
+	set_mailbox_limit(b, b->mailbox_limit + p->room);
+	(void)endpoint_post_anyway(b->endpoint, &TAKE(channel)->add.item);
 	*ret = c;
 	return 0;
+}
+
+struct consumer *consumer_free(struct consumer *c) {
+	struct broker *b;
+	struct seat *seat;
+
+	if (!c)
+		return NULL;
+	b = c->broker;
+	seat = c->seat;
+	b->places[seat->consumer].consumer = NULL;
+	/* A cancel goes on ahead of what was settled after it. */
+	link_withdraw_consume(endpoint_link(b->endpoint), &seat->wish);
+	if (endpoint_post_anyway(b->endpoint, &seat->remove.item) == 0)
+		c->seat = NULL; /* its reference goes with the command */
+	return consumer_release(c);
 }
 
 static int make_wish(struct consumer *c, unsigned prefetch) {
 	if (endpoint_is_stopped(c->broker->endpoint))
 		return -ENOTCONN;
-	link_wish(endpoint_link(c->broker->endpoint), c->id, prefetch);
+	link_wish(endpoint_link(c->broker->endpoint), &c->seat->wish, prefetch);
 	return 0;
 }
 
@@ -221,7 +262,7 @@ int consumer_cancel(struct consumer *c) {
 int consumer_settle(struct consumer *c, struct message *m, enum verdict verdict) {
 	int r;
 
-	assert(verdict != VERDICT_NONE && m->consumer == c->id);
+	assert(verdict != VERDICT_NONE && m->consumer == c->seat->consumer);
 	m->verdict = verdict;
 	m->item.kind = ITEM_SETTLE;
 	r = endpoint_post(c->broker->endpoint, &m->item);

@@ -7,6 +7,8 @@
  * through every reconnect. Each time its channel is opened it gets a new *epoch*, a number that never returns in the life of
  * the consumer; a message carries the epoch that delivered it and can only be settled while that epoch is current.
  *
+ * Consumers come and go while the connection is up, down or being closed, and disturb no other one.
+ *
  * After BROKER_STOPPED nothing of a consumer has an effect any more: its functions return -ENOTCONN, and no callback comes. */
 #pragma once
 
@@ -16,6 +18,10 @@
 #include "base/macro.h"
 #include "config/config.h"
 #include "message/message.h"
+
+/* Consumers of a broker at a time, with those that were freed and whose channels are not closed yet: RabbitMQ's default channel_max,
+ * as each has a channel. One whose channel's number is above what the broker allows is CONSUMER_FAILED. */
+#define BROKER_CONSUMERS_MAX 2047
 
 struct broker;
 struct consumer;
@@ -64,7 +70,7 @@ struct consumer_callbacks {
 };
 
 /* Makes a broker and its thread, which begins to connect at once. Keeps a reference to `config`, of which `broker` is a part,
- * until it is freed. max_message_size is the configuration's. -ENOMEM, -EAGAIN (no thread). */
+ * until it is freed. -ENOMEM, -EAGAIN (no thread). */
 int broker_new(sd_event *event, struct config *config, const struct config_broker *broker,
 	       const struct broker_callbacks *callbacks, void *userdata, struct broker **ret);
 
@@ -76,10 +82,17 @@ DEFINE_CLEANUP(struct broker *, broker_free);
 
 const struct config_broker *broker_config(const struct broker *b);
 
-/* Adds a consumer for the queue; idle until consumer_consume. Owned by the broker. -ENOMEM; -ENOBUFS: more consumers than the
- * configuration has queues for this broker. */
-int broker_add_consumer(struct broker *b, const struct config_queue *queue, const struct consumer_callbacks *callbacks,
-			void *userdata, struct consumer **ret);
+/* Adds a consumer for the queue; idle until consumer_consume. `queue` is a part of `config`, which may be another
+ * configuration than the broker's, and to which a reference is kept until consumer_free, and until the thread has let go of
+ * it. max_message_size is that configuration's. -ENOMEM; -ENOBUFS: more than BROKER_CONSUMERS_MAX; -ENOTCONN: after
+ * BROKER_STOPPED. */
+int broker_add_consumer(struct broker *b, struct config *config, const struct config_queue *queue,
+			const struct consumer_callbacks *callbacks, void *userdata, struct consumer **ret);
+
+/* Ends the consumer: no callback of it comes any more. What was settled before is still sent, then its channel is closed, and the
+ * broker delivers the rest again: messages of it that the caller has are freed with message_free. Consumers that are not freed
+ * are with their broker, which must still be there. May be called from any callback. NULL-safe, returns NULL. */
+struct consumer *consumer_free(struct consumer *c);
 
 /* Wants messages: declares or checks the topology, then consumes with this prefetch (1 to 65535), now and after each
  * reconnect. -ENOTCONN: after BROKER_STOPPED; nothing else can fail. Consuming already with another prefetch: cancel first. */

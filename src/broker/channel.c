@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -90,25 +91,41 @@ static void channel_set_state(struct channel *c, enum channel_state state, uint6
 	c->deadline_usec = awaited(state) ? now + STEP_USEC : USEC_INFINITY;
 }
 
-void channel_init(struct channel *c, struct connection *connection, struct outbox *outbox, uint32_t consumer,
-		  const struct config_queue *queue, uint64_t max_message_size) {
-	*c = (struct channel){
-		.connection = connection,
-		.outbox = outbox,
-		.queue = queue,
-		.consumer = consumer,
-		.number = consumer + 1,
-		.deadline_usec = USEC_INFINITY,
-		.retry_usec = USEC_INFINITY,
-	};
+int channel_new(struct seat *seat, struct channel **ret) {
+	struct channel *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	list_init(&c->node);
+	c->add.item.kind = ITEM_COMMAND;
+	c->add.type = COMMAND_ADD;
+	c->seat = seat_ref(seat);
+	c->queue = seat->queue;
+	c->consumer = seat->consumer;
+	c->number = seat->consumer + 1;
+	c->deadline_usec = USEC_INFINITY;
+	c->retry_usec = USEC_INFINITY;
 	backoff_init(&c->backoff, RETRY_MIN_USEC, RETRY_MAX_USEC);
-	assembler_init(&c->assembler, max_message_size);
-	settler_init(&c->settler, connection, outbox, (uint16_t)c->number);
+	assembler_init(&c->assembler, seat->config->max_message_size);
+	settler_init(&c->settler, NULL, NULL, (uint16_t)c->number);
+	*ret = c;
+	return 0;
 }
 
-void channel_clear(struct channel *c) {
-	assembler_reset(&c->assembler);
-	settler_clear(&c->settler);
+struct channel *channel_free(struct channel *c) {
+	if (c) {
+		assembler_reset(&c->assembler);
+		settler_clear(&c->settler);
+		seat_unref(c->seat);
+		free(c);
+	}
+	return NULL;
+}
+
+void channel_join(struct channel *c, struct connection *connection, struct outbox *outbox) {
+	c->connection = connection;
+	c->outbox = outbox;
+	settler_init(&c->settler, connection, outbox, (uint16_t)c->number);
 }
 
 static void report(struct channel *c, enum consumer_state state, const char *reason, uint64_t retry_usec) {
@@ -310,6 +327,24 @@ int channel_settle(struct channel *c, struct message *m) {
 
 int channel_flush(struct channel *c) {
 	return settler_flush(&c->settler);
+}
+
+int channel_remove(struct channel *c, uint64_t now) {
+	int r = channel_flush(c);
+
+	c->removed = true;
+	c->wanted = false;
+	c->retry_usec = USEC_INFINITY;
+	/* If nothing can be sent any more, the connection goes, and the channel with it. */
+	if (r < 0 || c->state == CHANNEL_CLOSED || c->state == CHANNEL_CLOSING)
+		return r;
+	end_epoch(c);
+	channel_set_state(c, CHANNEL_CLOSING, now);
+	return request_channel_close(c->connection, (uint16_t)c->number);
+}
+
+bool channel_is_over(const struct channel *c) {
+	return c->removed && c->state == CHANNEL_CLOSED;
 }
 
 static int handle_close(struct channel *c, const amqp_channel_close_t *close, uint64_t now) {

@@ -7,9 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/backoff.h"
+#include "base/list.h"
 #include "broker/assembler.h"
 #include "broker/connection.h"
 #include "broker/outbox.h"
+#include "broker/seat.h"
 #include "broker/settler.h"
 
 enum channel_state {
@@ -27,14 +29,18 @@ enum channel_state {
 	CHANNEL_CLOSING,    /* channel.close; whatever comes before the answer is void */
 };
 
-/* Owned by the thread. */
+/* Owned by the thread, from COMMAND_ADD on. */
 struct channel {
-	struct connection *connection; /* borrowed */
+	struct list node;   /* its owner's */
+	struct command add; /* hands it over */
+	struct connection *connection; /* borrowed; this and the outbox from channel_join on */
 	struct outbox *outbox;	       /* borrowed */
-	const struct config_queue *queue; /* borrowed from the configuration */
+	struct seat *seat;		  /* a reference */
+	const struct config_queue *queue; /* the seat's */
 	uint32_t consumer;
 	unsigned number; /* on the connection, from 1 */
 
+	bool removed; /* the consumer is gone: the channel is to be closed, for good */
 	bool wanted; /* consumer_consume was the last wish */
 	unsigned prefetch;
 	unsigned cancels_owed; /* the main thread waits for so many EVENT_CANCELLED */
@@ -54,10 +60,14 @@ struct channel {
 	struct settler settler;
 };
 
-/* `c` needs no initialisation before, and must not be moved after; it waits for channel_consume. */
-void channel_init(struct channel *c, struct connection *connection, struct outbox *outbox, uint32_t consumer,
-		  const struct config_queue *queue, uint64_t max_message_size);
-void channel_clear(struct channel *c);
+/* The main thread: a channel for the seat, of which it takes a reference of its own. -ENOMEM. */
+int channel_new(struct seat *seat, struct channel **ret);
+/* NULL-safe, returns NULL. */
+struct channel *channel_free(struct channel *c);
+DEFINE_CLEANUP(struct channel *, channel_free);
+
+/* The thread: before anything else. It waits for channel_consume then. */
+void channel_join(struct channel *c, struct connection *connection, struct outbox *outbox);
 
 /* The connection is up: opens the channel if messages are wanted. */
 int channel_up(struct channel *c, uint64_t now_usec);
@@ -71,6 +81,11 @@ int channel_cancel(struct channel *c, uint64_t now_usec);
  * channel_flush, which is to be called before anything else here. */
 int channel_settle(struct channel *c, struct message *m);
 int channel_flush(struct channel *c);
+
+/* The consumer is gone: closes the channel, after what was settled before. What the channel still tells is for nobody. */
+int channel_remove(struct channel *c, uint64_t now_usec);
+/* It was removed, and nothing of it can come any more: free it. */
+bool channel_is_over(const struct channel *c);
 
 int channel_frame(struct channel *c, const amqp_frame_t *frame, uint64_t now_usec);
 

@@ -11,75 +11,110 @@
 struct consuming {
 	struct connection *connection; /* borrowed */
 	struct outbox *outbox;         /* borrowed */
-	uint64_t max_message_size;
-	struct channel *channels; /* owned; max_channels of them, the first n_channels in use, by consumer */
-	uint32_t n_channels;
-	uint32_t max_channels;
+	struct list channels;          /* owned */
+	struct channel *by_consumer[BROKER_CONSUMERS_MAX]; /* the same; NULL: none */
 };
+
+static void drop_channel(struct consuming *s, struct channel *c) {
+	list_remove(&c->node);
+	s->by_consumer[c->consumer] = NULL;
+	channel_free(c);
+}
 
 static void consuming_free(void *self) {
 	struct consuming *s = self;
 
-	for (uint32_t i = 0; i < s->n_channels; i++)
-		channel_clear(&s->channels[i]);
-	free(s->channels);
+	LIST_FOREACH(c, &s->channels, struct channel, node)
+		drop_channel(s, c);
 	free(s);
 }
 
-static int consuming_new(struct connection *connection, struct outbox *outbox, struct config *config,
-			 const struct config_broker *broker, uint32_t max_slots, void **ret) {
+static int consuming_new(struct connection *connection, struct outbox *outbox, const struct config_broker *broker,
+			 void **ret) {
 	struct consuming *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
 	s->connection = connection;
 	s->outbox = outbox;
-	s->max_message_size = config->max_message_size;
-	s->max_channels = max_slots;
-	s->channels = calloc(max_slots ? max_slots : 1, sizeof(*s->channels));
-	if (!s->channels) {
-		free(s);
-		return -ENOMEM;
-	}
+	list_init(&s->channels);
 	*ret = s;
 	return 0;
 }
 
+/* Lets go of a channel that is over, which leaves its number to another. */
+static void check_over(struct consuming *s, struct channel *c) {
+	const struct event e = {.type = EVENT_REMOVED, .consumer = c->consumer};
+
+	if (!channel_is_over(c))
+		return;
+	drop_channel(s, c);
+	outbox_post_event(s->outbox, &e);
+}
+
 static int consuming_up(void *self, uint64_t now) {
 	struct consuming *s = self;
-	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < s->n_channels; i++)
-		r = channel_up(&s->channels[i], now);
-	return r;
+	LIST_FOREACH(c, &s->channels, struct channel, node) {
+		int r = channel_up(c, now);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static void consuming_down(void *self, const char *reason, uint64_t now) {
 	struct consuming *s = self;
 
-	for (uint32_t i = 0; i < s->n_channels; i++)
-		channel_down(&s->channels[i], reason);
+	LIST_FOREACH(c, &s->channels, struct channel, node) {
+		channel_down(c, reason);
+		check_over(s, c);
+	}
 }
 
 static int consuming_frame(void *self, const amqp_frame_t *frame, uint64_t now) {
 	struct consuming *s = self;
+	struct channel *c = frame->channel <= BROKER_CONSUMERS_MAX ? s->by_consumer[frame->channel - 1] : NULL;
+	int r;
 
 	/* Nobody opened it: nothing that arrives on it concerns anybody. */
-	if (frame->channel > s->n_channels)
+	if (!c)
 		return 0;
-	return channel_frame(&s->channels[frame->channel - 1], frame, now);
+	r = channel_frame(c, frame, now);
+	check_over(s, c);
+	return r;
 }
 
-/* Carries out one command, and frees it. */
-static void run_command(struct consuming *s, struct command *command) {
-	if (command->type == COMMAND_ADD) {
-		channel_init(&s->channels[command->consumer], s->connection, s->outbox, command->consumer,
-			     command->queue, s->max_message_size);
-		s->n_channels = command->consumer + 1;
-	} else if (command->type == COMMAND_WISH) {
+static void add(struct consuming *s, struct channel *c) {
+	channel_join(c, s->connection, s->outbox);
+	list_append(&s->channels, &c->node);
+	s->by_consumer[c->consumer] = c;
+}
+
+static int remove_consumer(struct consuming *s, struct seat *seat, uint64_t now) {
+	struct channel *c = s->by_consumer[seat->consumer];
+	int r = channel_remove(c, now);
+
+	seat_unref(seat);
+	check_over(s, c);
+	return r;
+}
+
+static int run_command(struct consuming *s, struct command *command, uint64_t now) {
+	switch (command->type) {
+	case COMMAND_ADD:
+		add(s, CONTAINER_OF(command, struct channel, add));
+		break;
+	case COMMAND_REMOVE:
+		return remove_consumer(s, CONTAINER_OF(command, struct seat, remove), now);
+	case COMMAND_WISH:
 		link_wish_received(s->connection->link);
+		break;
+	case COMMAND_STOP:
+		break; /* the thread's */
 	}
-	link_item_free(&command->item);
+	return 0;
 }
 
 static int consuming_item(void *self, struct mailbox_item *item, uint64_t now) {
@@ -88,18 +123,17 @@ static int consuming_item(void *self, struct mailbox_item *item, uint64_t now) {
 	if (item->kind == ITEM_SETTLE) {
 		struct message *m = CONTAINER_OF(item, struct message, item);
 
-		return channel_settle(&s->channels[m->consumer], m);
+		return channel_settle(s->by_consumer[m->consumer], m);
 	}
-	run_command(s, CONTAINER_OF(item, struct command, item));
-	return 0;
+	return run_command(s, CONTAINER_OF(item, struct command, item), now);
 }
 
 static int consuming_items_done(void *self) {
 	struct consuming *s = self;
 	int result = 0;
 
-	for (uint32_t i = 0; i < s->n_channels; i++) {
-		int r = channel_flush(&s->channels[i]);
+	LIST_FOREACH(c, &s->channels, struct channel, node) {
+		int r = channel_flush(c);
 
 		result = result < 0 ? result : r;
 	}
@@ -113,18 +147,18 @@ static int consuming_wishes(void *self, uint64_t now) {
 	struct consuming *s = self;
 	int result = 0;
 
-	for (uint32_t i = 0; i < s->n_channels; i++) {
+	LIST_FOREACH(c, &s->channels, struct channel, node) {
 		struct wish w;
 
-		if (!link_take_wish(s->connection->link, i, &w))
+		if (!link_take_wish(s->connection->link, &c->seat->wish, &w))
 			continue;
 		for (; w.cancels > 0; w.cancels--) {
-			int r = channel_cancel(&s->channels[i], now);
+			int r = channel_cancel(c, now);
 
 			result = result < 0 ? result : r;
 		}
 		if (w.consume) {
-			int r = channel_consume(&s->channels[i], w.prefetch, now);
+			int r = channel_consume(c, w.prefetch, now);
 
 			result = result < 0 ? result : r;
 		}
@@ -134,19 +168,22 @@ static int consuming_wishes(void *self, uint64_t now) {
 
 static int consuming_work(void *self, uint64_t now) {
 	struct consuming *s = self;
-	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < s->n_channels; i++)
-		r = channel_tick(&s->channels[i], now);
-	return r;
+	LIST_FOREACH(c, &s->channels, struct channel, node) {
+		int r = channel_tick(c, now);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static uint64_t consuming_next_usec(const void *self) {
 	const struct consuming *s = self;
 	uint64_t next = USEC_INFINITY;
 
-	for (uint32_t i = 0; i < s->n_channels; i++) {
-		uint64_t usec = channel_next_usec(&s->channels[i]);
+	LIST_FOREACH(c, &s->channels, const struct channel, node) {
+		uint64_t usec = channel_next_usec(c);
 
 		if (usec < next)
 			next = usec;
@@ -157,8 +194,8 @@ static uint64_t consuming_next_usec(const void *self) {
 static void consuming_postpone(void *self, uint64_t usec) {
 	struct consuming *s = self;
 
-	for (uint32_t i = 0; i < s->n_channels; i++)
-		channel_postpone(&s->channels[i], usec);
+	LIST_FOREACH(c, &s->channels, struct channel, node)
+		channel_postpone(c, usec);
 }
 
 const struct role consuming_role = {

@@ -197,7 +197,7 @@ struct endpoint *endpoint_free(struct endpoint *e) {
 }
 
 int endpoint_new(sd_event *event, struct config *config, const struct config_broker *broker, const struct role *role,
-		 uint32_t max_slots, size_t mailbox_limit, const struct endpoint_callbacks *callbacks, void *userdata,
+		 size_t mailbox_limit, const struct endpoint_callbacks *callbacks, void *userdata,
 		 struct endpoint **ret) {
 	struct endpoint *e = calloc(1, sizeof(*e));
 	int r;
@@ -208,11 +208,11 @@ int endpoint_new(sd_event *event, struct config *config, const struct config_bro
 	e->address = broker->addresses;
 	e->callbacks = *callbacks;
 	e->userdata = userdata;
-	r = link_new(mailbox_limit, max_slots, &e->link);
+	r = link_new(mailbox_limit, &e->link);
 	if (r == 0)
 		r = add_sources(e, event);
 	if (r == 0)
-		r = thread_start(e->link, config, broker, role, max_slots, &e->thread);
+		r = thread_start(e->link, config, broker, role, &e->thread);
 	if (r < 0) {
 		endpoint_end(e);
 		endpoint_release(e);
@@ -233,6 +233,13 @@ bool endpoint_is_stopped(const struct endpoint *e) {
 
 int endpoint_post(struct endpoint *e, struct mailbox_item *item) {
 	return e->stopped ? -ENOTCONN : mailbox_post(e->link->to_thread, item);
+}
+
+int endpoint_post_anyway(struct endpoint *e, struct mailbox_item *item) {
+	if (e->stopped)
+		return -ENOTCONN;
+	mailbox_post_anyway(e->link->to_thread, item);
+	return 0;
 }
 
 int endpoint_stop(struct endpoint *e, uint64_t timeout_usec) {

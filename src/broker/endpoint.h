@@ -24,11 +24,10 @@ struct endpoint_callbacks {
 	void (*released)(void *userdata);
 };
 
-/* Makes the two mailboxes, for mailbox_limit items each, and the thread for this role, with room for max_slots consumers
- * or lanes. Keeps a reference to `config`, of which `broker` is a part. -ENOMEM, -EAGAIN (no thread), an errno of eventfd(2).
- * */
+/* Makes the two mailboxes, for mailbox_limit items each at first, and the thread for this role. Keeps a reference to `config`,
+ * of which `broker` is a part. -ENOMEM, -EAGAIN (no thread), an errno of eventfd(2). */
 int endpoint_new(sd_event *event, struct config *config, const struct config_broker *broker, const struct role *role,
-		 uint32_t max_slots, size_t mailbox_limit, const struct endpoint_callbacks *callbacks, void *userdata,
+		 size_t mailbox_limit, const struct endpoint_callbacks *callbacks, void *userdata,
 		 struct endpoint **ret);
 
 /* Ends the thread at once, and waits for it for at most two seconds; one that is stuck for longer is left behind and
@@ -42,6 +41,8 @@ bool endpoint_is_stopped(const struct endpoint *e);
 
 /* Posts to the thread. -ENOTCONN: after BROKER_STOPPED; -ENOBUFS: full. On failure the item remains the caller's. */
 int endpoint_post(struct endpoint *e, struct mailbox_item *item);
+/* The same whether there is room or not: see mailbox_post_anyway. */
+int endpoint_post_anyway(struct endpoint *e, struct mailbox_item *item);
 
 /* As broker_stop and broker_overdue_usec. */
 int endpoint_stop(struct endpoint *e, uint64_t timeout_usec);

@@ -39,6 +39,7 @@ struct returned {
 
 /* Owned by the thread. */
 struct lane {
+	struct list node; /* the thread's */
 	struct connection *connection; /* borrowed */
 	struct outbox *outbox;	       /* borrowed */
 	struct declarer *declarer;     /* borrowed */

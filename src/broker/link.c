@@ -9,7 +9,9 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "broker/channel.h"
 #include "broker/job.h"
+#include "broker/seat.h"
 
 /* Time for a piece of work when there is no heartbeat to derive it from. */
 #define WORK_USEC (60 * USEC_PER_SEC)
@@ -29,14 +31,13 @@ static struct link *link_free(struct link *l) {
 		mailbox_free(mailboxes[i]);
 	}
 	fd_close(l->fd);
-	free(l->wishes);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 	return NULL;
 }
 
-int link_new(size_t limit, uint32_t max_consumers, struct link **ret) {
+int link_new(size_t limit, struct link **ret) {
 	struct link *l = calloc(1, sizeof(*l));
 	pthread_condattr_t attr;
 	int r;
@@ -54,8 +55,7 @@ int link_new(size_t limit, uint32_t max_consumers, struct link **ret) {
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	l->wishes = calloc(max_consumers ? max_consumers : 1, sizeof(*l->wishes));
-	r = l->wishes ? mailbox_new(limit, &l->to_thread) : -ENOMEM;
+	r = mailbox_new(limit, &l->to_thread);
 	if (r == 0)
 		r = mailbox_new(limit, &l->to_main);
 	if (r < 0) {
@@ -77,6 +77,13 @@ struct link *link_unref(struct link *l) {
 	return NULL;
 }
 
+static void command_free(struct command *c) {
+	if (c->type == COMMAND_ADD)
+		channel_free(CONTAINER_OF(c, struct channel, add));
+	else if (c->type == COMMAND_REMOVE)
+		seat_unref(CONTAINER_OF(c, struct seat, remove));
+}
+
 void link_item_free(struct mailbox_item *item) {
 	switch ((enum item_kind)item->kind) {
 	case ITEM_SETTLE:
@@ -84,13 +91,9 @@ void link_item_free(struct mailbox_item *item) {
 	case ITEM_UNSETTLED:
 		message_free(CONTAINER_OF(item, struct message, item));
 		break;
-	case ITEM_COMMAND: {
-		struct command *c = CONTAINER_OF(item, struct command, item);
-
-		if (c->type == COMMAND_ADD)
-			free(c);
+	case ITEM_COMMAND:
+		command_free(CONTAINER_OF(item, struct command, item));
 		break;
-	}
 	case ITEM_EVENT:
 		free(CONTAINER_OF(item, struct event, item));
 		break;
@@ -101,9 +104,12 @@ void link_item_free(struct mailbox_item *item) {
 	}
 }
 
-void link_wish(struct link *l, uint32_t consumer, unsigned prefetch) {
-	struct wish *w = &l->wishes[consumer];
+void link_set_limit(struct link *l, size_t limit) {
+	mailbox_set_limit(l->to_thread, limit);
+	mailbox_set_limit(l->to_main, limit);
+}
 
+void link_wish(struct link *l, struct wish *w, unsigned prefetch) {
 	pthread_mutex_lock(&l->lock);
 	w->consume = prefetch > 0;
 	w->prefetch = prefetch;
@@ -115,15 +121,19 @@ void link_wish(struct link *l, uint32_t consumer, unsigned prefetch) {
 	pthread_mutex_unlock(&l->lock);
 }
 
+void link_withdraw_consume(struct link *l, struct wish *w) {
+	pthread_mutex_lock(&l->lock);
+	w->consume = false;
+	pthread_mutex_unlock(&l->lock);
+}
+
 void link_wish_received(struct link *l) {
 	pthread_mutex_lock(&l->lock);
 	l->wish_posted = false;
 	pthread_mutex_unlock(&l->lock);
 }
 
-bool link_take_wish(struct link *l, uint32_t consumer, struct wish *ret) {
-	struct wish *w = &l->wishes[consumer];
-
+bool link_take_wish(struct link *l, struct wish *w, struct wish *ret) {
 	if (!atomic_load(&w->made))
 		return false;
 	pthread_mutex_lock(&l->lock);

@@ -27,16 +27,15 @@ enum item_kind {
 };
 
 enum command_type {
-	COMMAND_ADD,	 /* consumer, queue */
-	COMMAND_WISH,	 /* a wish was made; the link's own, never freed */
-	COMMAND_STOP,	 /* deadline_usec; the link's own, never freed */
+	COMMAND_ADD,	/* a consumer's; part of its struct channel, which it hands over */
+	COMMAND_REMOVE, /* a consumer's; part of its struct seat, to which it has a reference */
+	COMMAND_WISH,	/* a wish was made; the link's own, never freed */
+	COMMAND_STOP,	/* deadline_usec; the link's own, never freed */
 };
 
 struct command {
 	struct mailbox_item item;
 	enum command_type type;
-	uint32_t consumer;
-	const struct config_queue *queue; /* part of the configuration, to which the thread holds a reference */
 	uint64_t deadline_usec;
 };
 
@@ -46,6 +45,7 @@ enum event_type {
 	EVENT_CONSUMER_STATE, /* consumer, consumer_state, retry_usec, reason */
 	EVENT_LOST,	      /* consumer, epoch */
 	EVENT_CANCELLED,      /* consumer */
+	EVENT_REMOVED,	      /* consumer: the thread has let go of it, nothing of it follows */
 };
 
 struct event {
@@ -78,9 +78,8 @@ struct link {
 	atomic_bool stop_now;	      /* leave as soon as possible, in no particular order */
 	_Atomic uint64_t deadline_usec; /* when what the thread is doing should be over; 0: it waits, for as long as it takes */
 	struct command stop;	      /* the main thread's to post, once */
-	pthread_mutex_t lock;	      /* guards what follows */
+	pthread_mutex_t lock;	      /* guards what follows, and every wish, but for reading `made` */
 	pthread_cond_t changed;	      /* exited was set; CLOCK_MONOTONIC */
-	struct wish *wishes;	      /* owned; by consumer. `made` is read without the lock */
 	struct command wish;	      /* wakes the thread; in the mailbox while wish_posted */
 	bool wish_posted;
 	bool exited;		      /* the thread touches nothing but this link any more */
@@ -88,8 +87,8 @@ struct link {
 	int fd;			      /* owned: a duplicate of the socket, which the library may close at any time; or -1 */
 };
 
-/* With one reference, mailboxes for `limit` items each and wishes for max_consumers. -ENOMEM, -EMFILE. */
-int link_new(size_t limit, uint32_t max_consumers, struct link **ret);
+/* With one reference, and mailboxes for `limit` items each. -ENOMEM, -EMFILE. */
+int link_new(size_t limit, struct link **ret);
 struct link *link_ref(struct link *l);
 /* The last one frees the items left in the mailboxes, too. NULL-safe, returns NULL. */
 struct link *link_unref(struct link *l);
@@ -98,12 +97,17 @@ DEFINE_CLEANUP(struct link *, link_unref);
 /* Frees one item of either mailbox. */
 void link_item_free(struct mailbox_item *item);
 
+/* The limit of both mailboxes from now on. */
+void link_set_limit(struct link *l, size_t limit);
+
 /* The main thread: makes a wish; prefetch 0: cancel. Cannot fail. */
-void link_wish(struct link *l, uint32_t consumer, unsigned prefetch);
+void link_wish(struct link *l, struct wish *w, unsigned prefetch);
+/* The main thread: to consume is not wanted any more, if the thread has not taken that yet. */
+void link_withdraw_consume(struct link *l, struct wish *w);
 /* The thread: COMMAND_WISH has come out of the mailbox. Wishes are to be taken after this, too. */
 void link_wish_received(struct link *l);
-/* The thread: takes what was wished of the consumer; false if nothing was. */
-bool link_take_wish(struct link *l, uint32_t consumer, struct wish *ret);
+/* The thread: takes what was wished; false if nothing was. */
+bool link_take_wish(struct link *l, struct wish *w, struct wish *ret);
 
 /* The thread: publishes its socket (-1: none any more) by a duplicate. -errno of fcntl(2). */
 int link_set_socket(struct link *l, int fd, bool logging_in);

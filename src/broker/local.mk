@@ -19,6 +19,7 @@ libexecd_a_SOURCES += \
 	%D%/publishing.c %D%/publishing.h \
 	%D%/random.h \
 	%D%/request.c %D%/request.h \
+	%D%/seat.c %D%/seat.h \
 	%D%/settler.c %D%/settler.h \
 	%D%/table.c %D%/table.h \
 	%D%/tags.c %D%/tags.h \
@@ -32,7 +33,8 @@ check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/te
 tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
 tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/fake_broker.h tests/unit/privileges_of.h
 tests_unit_test_broker_error_SOURCES = tests/unit/test_broker_error.c tests/unit/check_main.h
-tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c
+tests_unit_test_broker_link_SOURCES = tests/unit/test_broker_link.c tests/unit/check_main.h tests/unit/config_files.h \
+	tests/unit/privileges_of.h tests/unit/scratch.h
 tests_unit_test_broker_table_SOURCES = tests/unit/test_broker_table.c
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c tests/unit/check_main.h tests/unit/scratch.h \
 	tests/unit/tls_peer.h

@@ -10,8 +10,11 @@
 #include "broker/job.h"
 #include "broker/publishing.h"
 
-/* Lanes for each queue of the configuration. */
-#define LANES_PER_QUEUE 4
+/* Room in the mailboxes for what has to do with no lane, and for each lane: of each message in hand, whose number the 16 bits
+ * of a prefetch bound, it has one publication under way at most, and of those of an ended epoch each once again. What is
+ * there was made by the main thread, which waits for it: a narrower limit would save nothing. */
+#define MAILBOX_MIN 64
+#define LANE_ROOM (2 * (size_t)UINT16_MAX)
 
 /* Owned by whoever called publisher_new. */
 struct publisher {
@@ -20,7 +23,7 @@ struct publisher {
 	struct endpoint *endpoint; /* owned */
 	struct list under_way;     /* owned: publications that the thread has the jobs of */
 	uint32_t n_lanes;
-	uint32_t max_lanes;
+	bool lanes[PUBLISHER_LANES_MAX]; /* by number: whether somebody has it; n_lanes of them */
 	bool stopping; /* publisher_stop was called */
 	bool freed;    /* publisher_free was called by a callback: the memory goes when it has returned */
 };
@@ -121,26 +124,9 @@ static const struct endpoint_callbacks endpoint_callbacks = {
 	.released = publisher_release,
 };
 
-/* The mailboxes' limit. Each message in hand, and of an ended epoch each once again, has two publications under way at
- * most (a reply and what is forwarded); the rest are events. */
-static size_t mailbox_limit(const struct config *config, const struct config_broker *broker, uint32_t *ret_lanes) {
-	size_t limit = 64;
-	uint32_t lanes = 0;
-
-	for (size_t i = 0; i < config->n_queues; i++) {
-		if (config->queues[i].broker != broker)
-			continue;
-		lanes += LANES_PER_QUEUE;
-		limit += 8 + 4 * (size_t)config->queues[i].prefetch;
-	}
-	*ret_lanes = lanes;
-	return limit;
-}
-
 int publisher_new(sd_event *event, struct config *config, const struct config_broker *broker,
 		  const struct publisher_callbacks *callbacks, void *userdata, struct publisher **ret) {
 	struct publisher *p = calloc(1, sizeof(*p));
-	size_t limit;
 	int r;
 
 	if (!p)
@@ -148,9 +134,7 @@ int publisher_new(sd_event *event, struct config *config, const struct config_br
 	p->callbacks = *callbacks;
 	p->userdata = userdata;
 	list_init(&p->under_way);
-	limit = mailbox_limit(config, broker, &p->max_lanes);
-	r = endpoint_new(event, config, broker, &publishing_role, p->max_lanes, limit, &endpoint_callbacks, p,
-			 &p->endpoint);
+	r = endpoint_new(event, config, broker, &publishing_role, MAILBOX_MIN, &endpoint_callbacks, p, &p->endpoint);
 	if (r < 0) {
 		publisher_release(p);
 		return r;
@@ -167,18 +151,36 @@ struct publisher *publisher_free(struct publisher *p) {
 	return NULL;
 }
 
+static void set_n_lanes(struct publisher *p, uint32_t n) {
+	p->n_lanes = n;
+	link_set_limit(endpoint_link(p->endpoint), MAILBOX_MIN + n * LANE_ROOM);
+}
+
 int publisher_add_lane(struct publisher *p, uint32_t *ret) {
-	if (p->n_lanes >= p->max_lanes)
+	uint32_t lane = 0;
+
+	while (lane < PUBLISHER_LANES_MAX && p->lanes[lane])
+		lane++;
+	if (lane == PUBLISHER_LANES_MAX)
 		return -ENOBUFS;
-	*ret = p->n_lanes++;
+	p->lanes[lane] = true;
+	set_n_lanes(p, p->n_lanes + 1);
+	*ret = lane;
 	return 0;
+}
+
+void publisher_free_lane(struct publisher *p, uint32_t lane) {
+	assert(lane < PUBLISHER_LANES_MAX && p->lanes[lane]);
+	p->lanes[lane] = false;
+	set_n_lanes(p, p->n_lanes - 1);
 }
 
 int publisher_publish(struct publisher *p, struct publication *pub) {
 	struct job *j = pub->job;
 	int r;
 
-	assert(pub->lane < p->n_lanes && pub->message && pub->exchange && pub->routing_key && pub->done);
+	assert(pub->lane < PUBLISHER_LANES_MAX && p->lanes[pub->lane]);
+	assert(pub->message && pub->exchange && pub->routing_key && pub->done);
 	assert(pub->delay_usec == 0 || pub->delay_target);
 	if (p->stopping)
 		return -ENOTCONN;

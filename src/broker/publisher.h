@@ -15,6 +15,10 @@
 #include "config/config.h"
 #include "message/message.h"
 
+/* Lanes of a publisher at a time: RabbitMQ's default channel_max (2047), as each has a channel, without the one on which delay
+ * queues are declared. What is published on one whose channel's number is above what the broker allows fails. */
+#define PUBLISHER_LANES_MAX 2046
+
 struct publisher;
 
 enum publish_result {
@@ -77,8 +81,12 @@ struct publisher *publisher_free(struct publisher *p);
 DEFINE_CLEANUP(struct publisher *, publisher_free);
 
 /* A lane is a channel of its own: what closes it (an exchange that does not exist, no permission) fails the publications of
- * that lane alone. Lanes are numbered from 0. At most four per queue of the configuration. -ENOBUFS: more than that; -ENOMEM. */
+ * that lane alone. The lowest number that is free, from 0. -ENOBUFS: more than PUBLISHER_LANES_MAX. */
 int publisher_add_lane(struct publisher *p, uint32_t *ret);
+
+/* Gives a lane back, on which nothing is being published: its number is somebody else's next. Its channel is not closed for
+ * that. */
+void publisher_free_lane(struct publisher *p, uint32_t lane);
 
 /* Begins to publish. While there is no connection it waits for one, for confirm_timeout (or longer by what is left of an
  * attempt to connect, which is not interrupted for it); while the connection is blocked it waits for as long as that takes;

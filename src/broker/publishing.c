@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "broker/publishing.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,6 +13,8 @@
 /* Numbers of channels. */
 #define DECLARER_CHANNEL 1
 #define FIRST_LANE_CHANNEL 2
+static_assert(FIRST_LANE_CHANNEL + PUBLISHER_LANES_MAX - 1 == BROKER_CONSUMERS_MAX,
+	      "a consuming and a publishing connection have the same number of channels");
 
 /* Owned by the thread. The lanes and the declarer live by a clock of their own, which stands still while the broker
  * does not read (connection.blocked) or nobody reads what it says (a backlog): in that time nothing falls due. */
@@ -19,9 +22,9 @@ struct publishing {
 	struct connection *connection; /* borrowed */
 	struct outbox *outbox;	       /* borrowed */
 	struct declarer declarer;
-	struct lane *lanes; /* owned; n_lanes of them */
-	uint32_t n_lanes;
-	uint32_t first; /* the lane whose turn it is to be served first */
+	uint64_t timeout_usec; /* confirm_timeout */
+	struct list lanes;     /* owned: those that were ever used; the one that is served first in the next turn comes first */
+	struct lane *by_number[PUBLISHER_LANES_MAX]; /* the same; NULL: not used yet */
 	bool stopping;
 	bool blocked;
 	uint64_t blocked_usec; /* since when it is blocked; real time */
@@ -40,33 +43,43 @@ static uint64_t real_time(const struct publishing *s, uint64_t own) {
 static void publishing_free(void *self) {
 	struct publishing *s = self;
 
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		lane_clear(&s->lanes[i]);
+	LIST_FOREACH(l, &s->lanes, struct lane, node) {
+		list_remove(&l->node);
+		lane_clear(l);
+		free(l);
+	}
 	declarer_clear(&s->declarer);
-	free(s->lanes);
 	free(s);
 }
 
-static int publishing_new(struct connection *connection, struct outbox *outbox, struct config *config,
-			  const struct config_broker *broker, uint32_t max_slots, void **ret) {
+static int publishing_new(struct connection *connection, struct outbox *outbox, const struct config_broker *broker,
+			  void **ret) {
 	struct publishing *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
 	s->connection = connection;
 	s->outbox = outbox;
+	s->timeout_usec = broker->confirm_timeout_usec;
 	declarer_init(&s->declarer, connection, DECLARER_CHANNEL);
-	s->lanes = calloc(max_slots ? max_slots : 1, sizeof(*s->lanes));
-	if (!s->lanes) {
-		free(s);
-		return -ENOMEM;
-	}
-	s->n_lanes = max_slots;
-	for (uint32_t i = 0; i < max_slots; i++)
-		lane_init(&s->lanes[i], connection, outbox, &s->declarer, FIRST_LANE_CHANNEL + i,
-			  broker->confirm_timeout_usec);
+	list_init(&s->lanes);
 	*ret = s;
 	return 0;
+}
+
+/* The lane of this number, made if it has not been used yet. NULL: no memory. */
+static struct lane *get_lane(struct publishing *s, uint32_t number) {
+	struct lane *l = s->by_number[number];
+
+	if (l)
+		return l;
+	l = malloc(sizeof(*l));
+	if (!l)
+		return NULL;
+	lane_init(l, s->connection, s->outbox, &s->declarer, FIRST_LANE_CHANNEL + number, s->timeout_usec);
+	list_append(&s->lanes, &l->node);
+	s->by_number[number] = l;
+	return l;
 }
 
 static int publishing_up(void *self, uint64_t now) {
@@ -78,8 +91,8 @@ static int publishing_up(void *self, uint64_t now) {
 static void fail_waiting(struct publishing *s) {
 	if (!s->stopping || (s->connection->up && !s->blocked))
 		return;
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		lane_stop(&s->lanes[i]);
+	LIST_FOREACH(l, &s->lanes, struct lane, node)
+		lane_stop(l);
 }
 
 static void publishing_stop(void *self) {
@@ -92,8 +105,8 @@ static void publishing_stop(void *self) {
 static void publishing_down(void *self, const char *reason, uint64_t now) {
 	struct publishing *s = self;
 
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		lane_down(&s->lanes[i], reason);
+	LIST_FOREACH(l, &s->lanes, struct lane, node)
+		lane_down(l, reason);
 	declarer_down(&s->declarer);
 	fail_waiting(s);
 }
@@ -105,39 +118,43 @@ static int publishing_frame(void *self, const amqp_frame_t *frame, uint64_t now)
 	if (frame->channel == DECLARER_CHANNEL)
 		return declarer_frame(&s->declarer, frame, own_time(s, now));
 	/* Nobody opened it: nothing that arrives on it concerns anybody. */
-	if (lane >= s->n_lanes)
+	if (lane >= PUBLISHER_LANES_MAX || !s->by_number[lane])
 		return 0;
-	return lane_frame(&s->lanes[lane], frame, own_time(s, now));
+	return lane_frame(s->by_number[lane], frame, own_time(s, now));
 }
 
 static int publishing_item(void *self, struct mailbox_item *item, uint64_t now) {
 	struct publishing *s = self;
 	struct job *j = CONTAINER_OF(item, struct job, item);
+	struct lane *l = s->stopping ? NULL : get_lane(s, j->lane);
 
-	if (s->stopping)
-		job_finish(j, s->outbox, PUBLISH_FAILED, "the daemon stops");
+	if (l)
+		lane_publish(l, j, own_time(s, now));
 	else
-		lane_publish(&s->lanes[j->lane], j, own_time(s, now));
+		job_finish(j, s->outbox, PUBLISH_FAILED, s->stopping ? "the daemon stops" : "out of memory");
 	return 0;
 }
 
 static int publishing_work(void *self, uint64_t now) {
 	struct publishing *s = self;
 	uint64_t own = own_time(s, now);
+	struct lane *first = LIST_FIRST(&s->lanes, struct lane, node);
 	int more = 0;
 	int r;
 
 	if (s->blocked)
 		return 0;
-	/* Each may fill what room there is in the socket: another one is the first each time. */
-	for (uint32_t i = 0; i < s->n_lanes; i++) {
-		r = lane_work(&s->lanes[(s->first + i) % s->n_lanes], own);
+	LIST_FOREACH(l, &s->lanes, struct lane, node) {
+		r = lane_work(l, own);
 		if (r < 0)
 			return r;
 		more |= r;
 	}
-	if (s->n_lanes > 0)
-		s->first = (s->first + 1) % s->n_lanes;
+	/* Each may fill what room there is in the socket: another one is the first each time. */
+	if (first) {
+		list_remove(&first->node);
+		list_append(&s->lanes, &first->node);
+	}
 	/* After the lanes, which tell it what they need. */
 	r = declarer_work(&s->declarer, own);
 	return r < 0 ? r : more;
@@ -146,8 +163,8 @@ static int publishing_work(void *self, uint64_t now) {
 static void publishing_idle(void *self, uint64_t now) {
 	struct publishing *s = self;
 
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		(void)lane_expire(&s->lanes[i], own_time(s, now));
+	LIST_FOREACH(l, &s->lanes, struct lane, node)
+		(void)lane_expire(l, own_time(s, now));
 }
 
 static uint64_t publishing_next_usec(const void *self) {
@@ -156,8 +173,8 @@ static uint64_t publishing_next_usec(const void *self) {
 
 	if (s->blocked)
 		return USEC_INFINITY;
-	for (uint32_t i = 0; i < s->n_lanes; i++) {
-		uint64_t usec = lane_next_usec(&s->lanes[i]);
+	LIST_FOREACH(l, &s->lanes, const struct lane, node) {
+		uint64_t usec = lane_next_usec(l);
 
 		if (usec < next)
 			next = usec;
@@ -168,8 +185,10 @@ static uint64_t publishing_next_usec(const void *self) {
 static bool publishing_wants_write(const void *self) {
 	const struct publishing *s = self;
 
-	for (uint32_t i = 0; !s->blocked && i < s->n_lanes; i++)
-		if (s->lanes[i].wants_write)
+	if (s->blocked)
+		return false;
+	LIST_FOREACH(l, &s->lanes, const struct lane, node)
+		if (l->wants_write)
 			return true;
 	return false;
 }
@@ -198,8 +217,8 @@ static void publishing_blocked(void *self, bool blocked, uint64_t now) {
 static bool publishing_unfinished(const void *self) {
 	const struct publishing *s = self;
 
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		if (!lane_is_quiet(&s->lanes[i]))
+	LIST_FOREACH(l, &s->lanes, const struct lane, node)
+		if (!lane_is_quiet(l))
 			return true;
 	return false;
 }

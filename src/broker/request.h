@@ -6,7 +6,7 @@
 #include "broker/connection.h"
 
 int request_channel_open(struct connection *c, uint16_t channel);
-/* After what the consumer cannot go on from; the broker answers channel.close-ok. */
+/* At any time, and once; the broker answers channel.close-ok. */
 int request_channel_close(struct connection *c, uint16_t channel);
 int request_channel_close_ok(struct connection *c, uint16_t channel);
 int request_channel_flow_ok(struct connection *c, uint16_t channel, bool active);

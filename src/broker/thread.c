@@ -332,7 +332,7 @@ static void *thread_main(void *arg) {
 }
 
 static int thread_new(struct link *link, struct config *config, const struct config_broker *broker,
-		      const struct role *role, uint32_t max_slots, struct thread **ret) {
+		      const struct role *role, struct thread **ret) {
 	CLEANUP(thread_free) struct thread *t = calloc(1, sizeof(*t));
 	int r;
 
@@ -344,7 +344,7 @@ static int thread_new(struct link *link, struct config *config, const struct con
 	connection_init(&t->connection, link, broker, role->publisher);
 	outbox_init(&t->outbox, link);
 	backoff_init(&t->backoff, broker->reconnect_min_usec, broker->reconnect_max_usec);
-	r = role->new(&t->connection, &t->outbox, config, broker, max_slots, &t->self);
+	r = role->new(&t->connection, &t->outbox, broker, &t->self);
 	if (r < 0)
 		return r;
 	*ret = TAKE(t);
@@ -352,11 +352,11 @@ static int thread_new(struct link *link, struct config *config, const struct con
 }
 
 int thread_start(struct link *link, struct config *config, const struct config_broker *broker, const struct role *role,
-		 uint32_t max_slots, pthread_t *ret) {
+		 pthread_t *ret) {
 	CLEANUP(thread_free) struct thread *t = NULL;
 	pthread_attr_t attr;
 	sigset_t all, before;
-	int r = thread_new(link, config, broker, role, max_slots, &t);
+	int r = thread_new(link, config, broker, role, &t);
 
 	if (r < 0)
 		return r;

@@ -14,9 +14,8 @@
  * `reason` says why), after which `down` is called. Those marked optional may be NULL. */
 struct role {
 	bool publisher; /* as for connection_init */
-	/* The role's own state, for up to max_slots consumers or lanes; what it is handed is borrowed. -ENOMEM. */
-	int (*new)(struct connection *connection, struct outbox *outbox, struct config *config,
-		   const struct config_broker *broker, uint32_t max_slots, void **ret);
+	/* The role's own state; what it is handed is borrowed. -ENOMEM. */
+	int (*new)(struct connection *connection, struct outbox *outbox, const struct config_broker *broker, void **ret);
 	void (*free)(void *self);
 
 	/* The connection is up; it is gone. */
@@ -54,4 +53,4 @@ struct role {
 /* Starts the thread, with all signals blocked. It takes its own references to the link and to the configuration. -ENOMEM,
  * -EAGAIN. */
 int thread_start(struct link *link, struct config *config, const struct config_broker *broker, const struct role *role,
-		 uint32_t max_slots, pthread_t *ret);
+		 pthread_t *ret);

@@ -167,15 +167,34 @@ static int queue_add_lanes(struct queue *q) {
 	return r < 0 || !q->publisher ? r : publisher_add_lane(q->publisher, &q->dead_letter_lane);
 }
 
-int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct publisher *publisher,
-	      struct executor *executor, struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata,
-	      struct queue **ret) {
+static void queue_free_lane(struct queue *q, uint32_t *lane) {
+	if (*lane != LANE_NONE)
+		publisher_free_lane(q->publisher, *lane);
+	*lane = LANE_NONE;
+}
+
+static void queue_free_lanes(struct queue *q) {
+	queue_free_lane(q, &q->retry_lane);
+	queue_free_lane(q, &q->dead_letter_lane);
+	queue_free_lane(q, &q->reply_lane);
+	queue_free_lane(q, &q->forward_lane);
+}
+
+void queue_release_lanes(struct queue *q) {
+	assert(q->state == QUEUE_STOPPED);
+	queue_free_lanes(q);
+}
+
+int queue_new(sd_event *event, struct config *tree, const struct config_queue *config, struct broker *broker,
+	      struct publisher *publisher, struct executor *executor, struct dispatcher *dispatcher,
+	      const struct queue_callbacks *callbacks, void *userdata, struct queue **ret) {
 	CLEANUP(queue_free) struct queue *q = calloc(1, sizeof(*q));
 	int r;
 
 	if (!q)
 		return -ENOMEM;
 	q->event = event;
+	q->tree = config_ref(tree);
 	q->config = config;
 	q->broker = broker;
 	q->publisher = publisher;
@@ -183,6 +202,7 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 	q->callbacks = callbacks;
 	q->userdata = userdata;
 	q->state = QUEUE_STARTING;
+	q->retry_lane = q->dead_letter_lane = q->reply_lane = q->forward_lane = LANE_NONE;
 	pause_init(&q->pause);
 	r = queue_work_init(q);
 	if (r == 0)
@@ -192,19 +212,20 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 	if (r == 0)
 		r = results_init(&q->results, &config->results);
 	if (r == 0)
-		r = queue_add_lanes(q);
-	if (r == 0)
-		r = queue_reply_init(q);
-	if (r < 0)
-		return r;
-	r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC, queue_pause_on_timer,
-			      q);
+		r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
+				      queue_pause_on_timer, q);
 	if (r < 0)
 		return r;
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_OFF);
-	r = broker_add_consumer(broker, config, &consumer_callbacks, q, &q->consumer);
-	if (r < 0)
+	r = queue_add_lanes(q);
+	if (r == 0)
+		r = queue_reply_init(q);
+	if (r == 0)
+		r = broker_add_consumer(broker, tree, config, &consumer_callbacks, q, &q->consumer);
+	if (r < 0) {
+		queue_free_lanes(q);
 		return r;
+	}
 	*ret = TAKE(q);
 	return 0;
 }
@@ -212,6 +233,7 @@ int queue_new(sd_event *event, const struct config_queue *config, struct broker 
 struct queue *queue_free(struct queue *q) {
 	if (!q)
 		return NULL;
+	q->consumer = consumer_free(q->consumer);
 	queue_work_clear(q);
 	queue_reply_clear(q);
 	q->pool = pool_free(q->pool);
@@ -221,6 +243,7 @@ struct queue *queue_free(struct queue *q) {
 	free(q->reason);
 	free(q->probe_reason);
 	free(q->copy_trouble);
+	config_unref(q->tree);
 	free(q);
 	return NULL;
 }

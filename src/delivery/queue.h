@@ -48,11 +48,15 @@ struct queue_callbacks {
 	void (*changed)(struct queue *q, void *userdata);
 };
 
-/* A queue that does nothing yet. Everything passed is borrowed and outlives it, but for the publisher (NULL if
- * config_queue_publishes is false), which is freed before. -ENOMEM, an errno of sd-event or of getrandom(2). */
-int queue_new(sd_event *event, const struct config_queue *config, struct broker *broker, struct publisher *publisher,
-	      struct executor *executor, struct dispatcher *dispatcher, const struct queue_callbacks *callbacks, void *userdata,
-	      struct queue **ret);
+/* A queue that does nothing yet. Keeps a reference to `tree`, of which `config` is a part. Everything else that is passed is
+ * borrowed and outlives it, but for the publisher (NULL if config_queue_publishes is false), which may be freed before.
+ * -ENOMEM, -ENOBUFS (too many consumers or lanes), an errno of sd-event or of getrandom(2). */
+int queue_new(sd_event *event, struct config *tree, const struct config_queue *config, struct broker *broker,
+	      struct publisher *publisher, struct executor *executor, struct dispatcher *dispatcher,
+	      const struct queue_callbacks *callbacks, void *userdata, struct queue **ret);
+
+/* Gives its lanes back to the publisher; for a queue in QUEUE_STOPPED, before queue_free, while the publisher is still there. */
+void queue_release_lanes(struct queue *q);
 
 /* Handlers that still run are killed, messages in hand are freed unsettled: for the end, after queue_stop, and for errors.
  * NULL-safe, returns NULL. */

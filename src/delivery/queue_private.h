@@ -16,6 +16,8 @@
 #include "delivery/results.h"
 #include "message/template.h"
 
+#define LANE_NONE UINT32_MAX
+
 /* Why a queue is paused, or probes. */
 enum pause_cause {
 	PAUSE_HANDLER, /* its handler cannot be executed: over as soon as one was */
@@ -25,13 +27,14 @@ enum pause_cause {
 
 struct queue {
 	sd_event *event;			 /* borrowed */
-	const struct config_queue *config;	 /* borrowed */
+	struct config *tree;			 /* a reference */
+	const struct config_queue *config;	 /* a part of it */
 	struct broker *broker;			 /* borrowed */
 	struct publisher *publisher;		 /* borrowed; NULL: nothing is ever published for this queue */
 	struct program *program;		 /* owned */
 	struct pool *pool;			 /* owned */
 	struct dispatcher *dispatcher;		 /* borrowed */
-	struct consumer *consumer;		 /* borrowed: the broker's */
+	struct consumer *consumer;		 /* owned */
 	const struct queue_callbacks *callbacks; /* borrowed */
 	void *userdata;
 
@@ -61,7 +64,7 @@ struct queue {
 	unsigned n_probes;	/* running deliveries that are probes */
 	unsigned failures;	/* of handlers, in a row */
 
-	uint32_t retry_lane; /* of the publisher, if there is one */
+	uint32_t retry_lane; /* of the publisher, if there is one; this and the other lanes LANE_NONE: none */
 	uint32_t dead_letter_lane;
 	uint32_t reply_lane;   /* if reply is configured */
 	uint32_t forward_lane; /* if forward is configured */

@@ -201,7 +201,7 @@ static void start_broker_with(const char *urls) {
 	ck_assert_int_gt(
 		dprintf(fd,
 			"broker = { %s; connect_timeout = 10; reconnect = { min_delay = 0.05; max_delay = 0.2; }; };\n"
-			"defaults = { prefetch = 8; handler = { command = [ \"/bin/true\" ]; }; };\n"
+			"defaults = { prefetch = 20; handler = { command = [ \"/bin/true\" ]; }; };\n"
 			"queues = ( { name = \"work\"; }, { name = \"more\"; } );\n",
 			urls),
 		0);
@@ -221,12 +221,12 @@ static void start_broker(uint16_t port) {
 }
 
 static void start_consumer(void) {
-	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[0], &consumer_callbacks, &seen, &consumer), 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &consumer), 0);
 	ck_assert_int_eq(consumer_consume(consumer, 8), 0);
 }
 
 static void start_second_consumer(void) {
-	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[1], &consumer_callbacks, &seen, &second), 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[1], &consumer_callbacks, &seen, &second), 0);
 	ck_assert_int_eq(consumer_consume(second, 8), 0);
 }
 
@@ -732,7 +732,7 @@ START_TEST(delivery_timeout_costs_one_consumer_its_channel_and_no_more) {
 	fake.deliveries = 2;
 	start_broker(fake.port);
 	start_consumer();
-	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[1], &callbacks, NULL, &second), 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[1], &callbacks, NULL, &second), 0);
 	ck_assert_int_eq(consumer_consume(second, 1), 0);
 	ck_until(seen.messages == 2 && other.messages == 2);
 	fake_close_channel(&fake, 1, 406,
@@ -913,14 +913,22 @@ START_TEST(free_may_be_called_by_a_callback) {
 }
 END_TEST
 
-START_TEST(there_is_a_consumer_for_each_queue_and_no_more) {
+/* One for each channel that RabbitMQ allows. */
+START_TEST(consumers_have_a_limit) {
 	struct consumer *more;
 
 	start_broker(fake.port);
 	start_consumer();
-	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[1], &consumer_callbacks, &seen, &more), 0);
-	ck_assert_int_eq(broker_add_consumer(broker, &config->queues[0], &consumer_callbacks, &seen, &more), -ENOBUFS);
+	for (unsigned i = 1; i < BROKER_CONSUMERS_MAX; i++)
+		ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[1], &consumer_callbacks, &seen, &more), 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &second), -ENOBUFS);
 	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
+	ck_assert_ptr_null(consumer_free(more));
+	more = NULL;
+	/* The place is free when the thread says so, and not before. */
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &second), -ENOBUFS);
+	ck_until(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &second) == 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &more), -ENOBUFS);
 }
 END_TEST
 
@@ -970,7 +978,7 @@ int main(void) {
 	tcase_add_test(with, stop_by_timeout_is_the_last_callback);
 	tcase_add_test(with, mute_broker_is_overdue_one_day);
 	tcase_add_test(with, free_needs_no_stop);
-	tcase_add_test(with, there_is_a_consumer_for_each_queue_and_no_more);
+	tcase_add_test(with, consumers_have_a_limit);
 	tcase_add_checked_fixture(without, setup, teardown);
 	tcase_set_timeout(without, 60);
 	tcase_add_test(without, cancel_needs_no_connection);

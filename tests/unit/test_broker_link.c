@@ -8,14 +8,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "broker/channel.h"
 #include "broker/job.h"
 #include "broker/link.h"
 #include "broker/outbox.h"
+#include "config_files.h"
 
 static struct link *link_with(size_t limit) {
 	struct link *l;
 
-	ck_assert_int_eq(link_new(limit, 2, &l), 0);
+	ck_assert_int_eq(link_new(limit, &l), 0);
 	return l;
 }
 
@@ -71,11 +73,17 @@ END_TEST
 /* Under the address sanitizer this shows that every kind of item is freed. */
 START_TEST(what_is_left_is_freed) {
 	struct link *l = link_with(8);
-	struct command *command = calloc(1, sizeof(*command));
+	struct wish wish = {0};
+	struct channel *channel;
+	struct config *config;
+	struct seat *seat;
 	struct message *settle, *unsettled, *waiting;
 	struct job *job, *done;
 	struct outbox o;
 
+	scratch_setup();
+	config = load_text(QUEUES);
+	scratch_teardown();
 	outbox_init(&o, l);
 	ck_assert_int_eq(message_new(&settle), 0);
 	ck_assert_int_eq(message_new(&unsettled), 0);
@@ -86,13 +94,16 @@ START_TEST(what_is_left_is_freed) {
 	job->item.kind = ITEM_JOB;
 	ck_assert_int_eq(mailbox_post(l->to_thread, &job->item), 0);
 	ck_assert_int_eq(job_new(&done), 0);
-	command->item.kind = ITEM_COMMAND;
-	command->type = COMMAND_ADD;
+	/* A consumer of which the thread has learnt nothing. The configuration goes with it. */
+	ck_assert_int_eq(seat_new(config, &config->queues[0], 0, &seat), 0);
+	ck_assert_int_eq(channel_new(seat, &channel), 0);
+	ck_assert_ptr_null(config_unref(config));
 	settle->item.kind = ITEM_SETTLE;
-	ck_assert_int_eq(mailbox_post(l->to_thread, &command->item), 0);
+	ck_assert_int_eq(mailbox_post(l->to_thread, &channel->add.item), 0);
 	ck_assert_int_eq(mailbox_post(l->to_thread, &settle->item), 0);
+	ck_assert_int_eq(mailbox_post(l->to_thread, &seat->remove.item), 0);
 	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), 0);
-	link_wish(l, 0, 1);
+	link_wish(l, &wish, 1);
 	outbox_post_message(&o, unsettled, ITEM_UNSETTLED);
 	job_finish(done, &o, PUBLISH_FAILED, "because of %s", "this");
 	for (int i = 0; i < 6; i++)
@@ -110,37 +121,45 @@ END_TEST
 
 START_TEST(wishes_need_no_room) {
 	struct link *l = link_with(1);
+	struct wish wishes[2] = {0};
 	struct mailbox_item *item;
 	struct wish w;
 
-	ck_assert(!link_take_wish(l, 1, &w));
+	ck_assert(!link_take_wish(l, &wishes[1], &w));
 	for (int i = 0; i < 3; i++) {
-		link_wish(l, 1, 7);
-		link_wish(l, 1, 0);
+		link_wish(l, &wishes[1], 7);
+		link_wish(l, &wishes[1], 0);
 	}
 	/* One item wakes the thread for all of them, and has taken up the only place. */
 	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), -ENOBUFS);
 	item = mailbox_take(l->to_thread);
 	ck_assert_ptr_eq(item, &l->wish.item);
 	ck_assert_ptr_null(item->next);
-	link_wish(l, 1, 5);
+	link_wish(l, &wishes[1], 5);
 	ck_assert_ptr_null(mailbox_take(l->to_thread));
 	link_wish_received(l);
-	ck_assert(!link_take_wish(l, 0, &w));
-	ck_assert(link_take_wish(l, 1, &w));
+	ck_assert(!link_take_wish(l, &wishes[0], &w));
+	ck_assert(link_take_wish(l, &wishes[1], &w));
 	ck_assert_uint_eq(w.cancels, 3);
 	ck_assert(w.consume);
 	ck_assert_uint_eq(w.prefetch, 5);
-	ck_assert(!link_take_wish(l, 1, &w));
+	ck_assert(!link_take_wish(l, &wishes[1], &w));
 	/* Full of something else: the wish is there all the same, and the next one is announced again. */
 	ck_assert_int_eq(mailbox_post(l->to_thread, &l->stop.item), 0);
-	link_wish(l, 0, 0);
+	link_wish(l, &wishes[0], 0);
 	ck_assert_ptr_eq(mailbox_take(l->to_thread), &l->stop.item);
-	ck_assert(link_take_wish(l, 0, &w));
+	ck_assert(link_take_wish(l, &wishes[0], &w));
 	ck_assert_uint_eq(w.cancels, 1);
 	ck_assert(!w.consume);
-	link_wish(l, 0, 1);
+	link_wish(l, &wishes[0], 1);
 	ck_assert_ptr_eq(mailbox_take(l->to_thread), &l->wish.item);
+	/* To consume can be taken back, to cancel cannot. */
+	link_wish(l, &wishes[0], 0);
+	link_wish(l, &wishes[0], 1);
+	link_withdraw_consume(l, &wishes[0]);
+	ck_assert(link_take_wish(l, &wishes[0], &w));
+	ck_assert_uint_eq(w.cancels, 1);
+	ck_assert(!w.consume);
 	link_unref(l);
 }
 END_TEST

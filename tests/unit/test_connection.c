@@ -31,7 +31,7 @@ static void setup(void) {
 		.tls = {.verify = true, .ca_file = ca_file},
 	};
 	peer = (struct peer){0};
-	ck_assert_int_eq(link_new(8, 1, &shared), 0);
+	ck_assert_int_eq(link_new(8, &shared), 0);
 	connection_init(&connection, shared, &config, false);
 }
 

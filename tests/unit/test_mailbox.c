@@ -57,6 +57,33 @@ START_TEST(keeps_order_and_signals) {
 }
 END_TEST
 
+START_TEST(limit_can_change_and_be_passed_over) {
+	struct mailbox_item items[6] = {{.kind = 0}}, *item;
+	struct mailbox *m;
+
+	ck_assert_int_eq(mailbox_new(1, &m), 0);
+	mailbox_post_anyway(m, &items[0]);
+	ck_assert(is_readable(m));
+	ck_assert_int_eq(mailbox_post(m, &items[1]), -ENOBUFS);
+	mailbox_post_anyway(m, &items[1]);
+	mailbox_set_limit(m, 3);
+	ck_assert_int_eq(mailbox_post(m, &items[2]), 0);
+	ck_assert_int_eq(mailbox_post(m, &items[3]), -ENOBUFS);
+	mailbox_set_limit(m, 2);
+	/* What is there already stays, in order. */
+	item = mailbox_take(m);
+	for (int i = 0; i < 3; i++, item = item->next)
+		ck_assert_ptr_eq(item, &items[i]);
+	ck_assert_ptr_null(item);
+	ck_assert(!is_readable(m));
+	ck_assert_int_eq(mailbox_post(m, &items[3]), 0);
+	ck_assert_int_eq(mailbox_post(m, &items[4]), 0);
+	ck_assert_int_eq(mailbox_post(m, &items[5]), -ENOBUFS);
+	ck_assert_ptr_eq(mailbox_take(m), &items[3]);
+	mailbox_free(m);
+}
+END_TEST
+
 static void *write_parcels(void *arg) {
 	struct writer *w = arg;
 
@@ -112,7 +139,8 @@ START_TEST(threads_hand_over_everything_once) {
 END_TEST
 
 static void add_cases(Suite *s) {
-	ADD_CASE(s, "mailbox", keeps_order_and_signals, threads_hand_over_everything_once);
+	ADD_CASE(s, "mailbox", keeps_order_and_signals, limit_can_change_and_be_passed_over,
+		 threads_hand_over_everything_once);
 }
 
 CHECK_MAIN("mailbox", add_cases)

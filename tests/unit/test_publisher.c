@@ -979,16 +979,34 @@ START_TEST(main_thread_that_stalls_is_not_the_brokers_silence) {
 }
 END_TEST
 
-START_TEST(there_are_four_lanes_for_each_queue_and_no_more) {
+START_TEST(lanes_have_a_limit_and_are_used_again) {
 	uint32_t lane;
 
 	start(fake.port, 10 * USEC_PER_SEC);
-	for (uint32_t i = 2; i < 4; i++) {
+	for (uint32_t i = 2; i < PUBLISHER_LANES_MAX; i++) {
 		ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
 		ck_assert_uint_eq(lane, i);
 	}
 	ck_assert_int_eq(publisher_add_lane(publisher, &lane), -ENOBUFS);
-	ck_until(seen.state == BROKER_UP);
+	publish(1, 0, "first owner");
+	ck_until(seen.done == 1);
+	publisher_free_lane(publisher, 7);
+	publisher_free_lane(publisher, 1);
+	ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
+	ck_assert_uint_eq(lane, 1);
+	ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
+	ck_assert_uint_eq(lane, 7);
+	ck_assert_int_eq(publisher_add_lane(publisher, &lane), -ENOBUFS);
+	publish(1, 1, "second owner");
+	publish(7, 2, "another");
+	ck_until(seen.done == 3);
+	for (unsigned i = 0; i < 3; i++)
+		ck_result(i, PUBLISH_CONFIRMED);
+	ck_assert_uint_eq(fake.channels[0], LANE1);
+	ck_assert_uint_eq(fake.channels[1], LANE1);
+	ck_assert_uint_eq(fake.channels[2], LANE0 + 7);
+	/* The channel of the first owner was still open. */
+	ck_assert_uint_eq(atomic_load(&fake.opens), 2);
 }
 END_TEST
 
@@ -1041,7 +1059,7 @@ static void add_cases(Suite *suite) {
 	tcase_add_test(with, free_frees_what_is_under_way);
 	tcase_add_test(with, free_may_be_called_by_a_callback);
 	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
-	tcase_add_test(with, there_are_four_lanes_for_each_queue_and_no_more);
+	tcase_add_test(with, lanes_have_a_limit_and_are_used_again);
 	tcase_add_checked_fixture(without, setup, teardown);
 	tcase_add_test(without, without_a_connection_it_fails_in_time);
 	tcase_add_test(without, results_have_names);
