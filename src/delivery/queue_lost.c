@@ -121,7 +121,7 @@ static void settle_handled(struct queue *q, struct delivery *d, const struct run
 static void requeue_heir(struct queue *q, struct delivery *heir) {
 	struct record_input in = queue_work_describe(q, heir, "requeue");
 
-	in.result = &heir->result;
+	in.result = delivery_result(heir);
 	in.delay_usec = queue_work_hold_usec(q, heir);
 	in.reason = q->copy_trouble;
 	in.tail = &heir->tail;
@@ -137,7 +137,7 @@ static void pass_on(struct queue *q, struct delivery *d, enum lost_end end) {
 	delivery_free(d);
 	switch (end) {
 	case LOST_HANDLED:
-		settle_handled(q, heir, &heir->result,
+		settle_handled(q, heir, delivery_result(heir),
 			       published ? "what was published was confirmed for an earlier delivery, whose connection or channel was lost"
 					 : "handled for an earlier delivery, whose connection or channel was lost");
 		break;
@@ -165,7 +165,7 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 		return;
 	}
 	in.event = "unsettled";
-	in.result = &d->result;
+	in.result = delivery_result(d);
 	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again if the queue is still there";
 	if (end == LOST_HANDLED && identify(q, d, &f)) {
 		results_add(&q->results, &f, clock_now_usec());

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, paused,
  * stopping), queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c has something published
- * on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output) make; queue_lost.c sees to
- * those whose channel is gone. */
+ * on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output) make; queue_refuse.c sees to
+ * those that no handler can get, queue_lost.c to those whose channel is gone. */
 #pragma once
 
 #include "broker/publisher.h"
@@ -137,6 +137,13 @@ void queue_work_arm_held(struct queue *q);
 
 /* consumer_callbacks.message */
 void queue_work_on_message(struct message *m, void *userdata);
+
+/* --- queue_refuse.c ---------------------------------------------------------------------------------------------- */
+
+/* No handler can get the message, for this reason: outcomes.on_too_large says what becomes of it. */
+void queue_refuse(struct queue *q, struct delivery *d, const char *reason);
+/* Likewise, a message without its body. */
+void queue_refuse_body(struct queue *q, struct delivery *d);
 
 /* --- queue_publish.c --------------------------------------------------------------------------------------------- */
 
