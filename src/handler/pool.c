@@ -26,7 +26,7 @@ struct pool {
 	struct list idle; /* of these; the one that has become idle last is the first */
 	bool closing;
 	uint64_t looked_usec; /* when is_outdated has looked last */
-	/* Workers that end before they have answered anything: */
+	/* Workers that end before they have answered anything or looked at a message: */
 	struct backoff backoff;
 	sd_event_source *timer; /* owned; NULL: there are no workers */
 	bool waiting;		/* until the timer fires no worker is started */
@@ -60,7 +60,7 @@ static void set_trouble(struct pool *p, const char *trouble) {
 	p->trouble = trouble ? strdup(trouble) : NULL;
 }
 
-/* One has ended that has not answered anything. The first time is news; what follows is known. */
+/* One has ended that has neither answered anything nor looked at a message. The first time is news; what follows is known. */
 static void count_failure(struct pool *p, const char *how) {
 	uint32_t random = 0;
 	char text[192];
@@ -148,7 +148,8 @@ static void on_ended(struct worker *w, const struct run_result *result, void *us
 	p->n--;
 	describe_end(result, how, sizeof(how));
 	log_end(p, w, result, how);
-	if (w->n_answers == 0 && !wanted)
+	/* What ends with a message that it has looked at ends by that message, as far as anybody knows: good ones must not wait. */
+	if (w->n_answers == 0 && !wanted && !worker_has_looked(w))
 		count_failure(p, alone || !w->problem ? how : w->problem);
 	worker_report(w, result);
 	worker_free(w);

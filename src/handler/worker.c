@@ -116,6 +116,10 @@ static bool is_untouched(const struct worker *w) {
 	return ioctl(w->run->input.fd, FIONREAD, &left) == 0 && left >= 0 && (uint64_t)left == w->feed.written;
 }
 
+bool worker_has_looked(const struct worker *w) {
+	return w->message_callbacks && !is_untouched(w);
+}
+
 /* The message is written and answered. An answer to what was not looked at is none: it may belong to the message before, and
  * those that follow to the one before theirs. */
 static void conclude(struct worker *w) {

@@ -69,5 +69,7 @@ int worker_give(struct worker *w, const struct message *m, unsigned attempt, con
 /* Closes the stdin of one that is IDLE. It has handler.kill_grace to leave, before it is stopped as after a timeout. */
 void worker_retire(struct worker *w);
 
+/* In the callback `ended`, before worker_report: whether it had a message in hand and has read something of it. */
+bool worker_has_looked(const struct worker *w);
 /* In the callback `ended`: tells the end of the message that it had in hand, if any. */
 void worker_report(struct worker *w, const struct run_result *result);
