@@ -49,6 +49,13 @@ static void expel(struct worker *w, const char *problem) {
 	run_kill(w->run);
 }
 
+/* Something of our own has failed: neither the worker nor the message is to blame, but the worker may have half of it. */
+static void give_up(struct worker *w, int error) {
+	w->error = error;
+	leave(w);
+	run_kill(w->run);
+}
+
 /* The process may have ended, or been told to, and the loop not have come to it yet. */
 static bool is_up(const struct worker *w) {
 	return w->run->state == RUN_STATE_RUNNING;
@@ -206,7 +213,7 @@ static void advance(struct worker *w, int result) {
 		return;
 	}
 	if (result < 0) {
-		expel(w, "the message could not be written to the worker");
+		give_up(w, -result);
 		return;
 	}
 	unwatch(w);
@@ -297,7 +304,10 @@ void worker_report(struct worker *w, const struct run_result *process) {
 		return;
 	result.duration_usec = clock_now_usec() - w->given_usec;
 	result.unanswered = true;
-	if (killed || (process->end == RUN_TIMEOUT && w->problem)) {
+	if (w->error) {
+		result.end = RUN_STOPPED;
+		result.problem = "the message could not be written to the worker";
+	} else if (killed || (process->end == RUN_TIMEOUT && w->problem)) {
 		result.end = RUN_MISBEHAVED;
 		result.problem = w->problem;
 	} else if (expelled || process->end == RUN_EXITED || process->end == RUN_SIGNALED) {

@@ -319,6 +319,27 @@ START_TEST(a_body_that_is_not_read) {
 }
 END_TEST
 
+/* The body cannot be read: that is neither the worker's fault nor the message's, and says nothing of the program. */
+START_TEST(a_failure_of_our_own) {
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const struct run_result *r = &witnesses[0].result;
+
+	set_body(300000);
+	ck_assert_int_ge(null, 0);
+	ck_assert_int_eq(dup3(null, message->body_fd, O_CLOEXEC), message->body_fd);
+	ck_assert_int_eq(close(null), 0);
+	use("while read -r line; do sleep 60; done");
+	handle();
+	ck_assert_int_eq(r->end, RUN_STOPPED);
+	ck_assert_int_eq(r->status, SIGKILL);
+	ck_assert_str_eq(r->problem, "the message could not be written to the worker");
+	WAIT_FOR(changes > 0);
+	ck_assert(pool_is_empty(pool));
+	ck_assert_ptr_null(pool_trouble(pool));
+	ck_assert(pool_is_ready(pool));
+}
+END_TEST
+
 START_TEST(the_time_is_that_of_each_message) {
 	queue.handler.timeout_usec = USEC_PER_SEC;
 	use("while read -r line; do n=$((n + 1)); sleep 0.5; [ $n = 4 ] && sleep 60; echo ack; done");
@@ -615,7 +636,7 @@ static void add_cases(Suite *suite) {
 	ADD_FIXTURE_CASE(suite, "answers", one_worker_answers_them_all, an_answer_in_pieces, the_body_follows_the_line, an_early_answer_waits,
 			 what_it_says_before_it_leaves_counts, stderr_is_that_of_the_message_in_hand,
 			 complaints_are_read_before_the_answer_counts, each_message_has_limits_of_its_own);
-	ADD_FIXTURE_CASE(suite, "wrong", a_body_that_is_not_read, the_time_is_that_of_each_message, an_answer_after_term_is_none,
+	ADD_FIXTURE_CASE(suite, "wrong", a_body_that_is_not_read, a_failure_of_our_own, the_time_is_that_of_each_message, an_answer_after_term_is_none,
 			 a_worker_that_is_stopped, a_task_that_is_freed);
 	ADD_FIXTURE_CASE(suite, "pool", as_many_as_are_needed, workers_are_replaced, one_that_does_not_leave_is_stopped,
 			 an_untouched_message_was_not_tried, bad_messages_do_not_delay_good_ones, workers_that_die_at_once_are_started_rarely, an_idle_one_that_dies_is_replaced,
