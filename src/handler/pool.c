@@ -140,7 +140,7 @@ static void log_end(const struct pool *p, const struct worker *w, const struct r
 
 static void on_ended(struct worker *w, const struct run_result *result, void *userdata) {
 	struct pool *p = userdata;
-	bool wanted = w->told_to_leave || p->closing || (result->end == RUN_STOPPED && !w->problem);
+	bool wanted = w->told_to_leave || p->closing || (result->end == RUN_STOPPED && !w->is_expelled);
 	bool alone = result->end == RUN_EXITED || result->end == RUN_SIGNALED;
 	char how[64];
 

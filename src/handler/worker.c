@@ -45,6 +45,7 @@ static void leave(struct worker *w) {
 /* It has broken a rule: nobody knows any more which of its lines would answer which message. */
 static void expel(struct worker *w, const char *problem) {
 	w->problem = problem;
+	w->is_expelled = true;
 	leave(w);
 	run_kill(w->run);
 }
@@ -71,8 +72,10 @@ static void let_end(struct worker *w) {
 		return;
 	if (end < r->deadline_usec)
 		r->deadline_usec = end;
-	if (executor_arm(r->executor, r->deadline_usec) < 0)
+	if (executor_arm(r->executor, r->deadline_usec) < 0) {
+		w->is_expelled = w->problem != NULL;
 		run_kill(r);
+	}
 }
 
 /* --- the end of a message ------------------------------------------------------------------------------------------- */
@@ -297,8 +300,7 @@ void worker_retire(struct worker *w) {
 void worker_report(struct worker *w, const struct run_result *process) {
 	struct run_result result = *process;
 	/* Whom we wanted to kill for what it did may have gone before, by itself. */
-	bool expelled = process->end == RUN_STOPPED && w->problem;
-	bool killed = expelled && process->signaled && process->status == SIGKILL;
+	bool killed = w->is_expelled && process->signaled && process->status == SIGKILL;
 
 	if (!w->message_callbacks)
 		return;
@@ -310,7 +312,7 @@ void worker_report(struct worker *w, const struct run_result *process) {
 	} else if (killed || (process->end == RUN_TIMEOUT && w->problem)) {
 		result.end = RUN_MISBEHAVED;
 		result.problem = w->problem;
-	} else if (expelled || process->end == RUN_EXITED || process->end == RUN_SIGNALED) {
+	} else if (w->is_expelled || process->end == RUN_EXITED || process->end == RUN_SIGNALED) {
 		result.end = process->signaled ? RUN_SIGNALED : RUN_EXITED;
 		result.problem = "the worker ended without an answer";
 		if (is_untouched(w))

@@ -42,6 +42,7 @@ struct worker {
 	unsigned generation; /* of what keeps it from secrets (program.h) */
 	bool told_to_leave;  /* by worker_retire */
 	const char *problem; /* static; the rule that it broke, or what shows that it is about to end; or NULL */
+	bool is_expelled;    /* it is being killed for its problem */
 	int error; /* a positive errno: why the message in hand could not be written to it, for which it was stopped; else 0 */
 	/* Of the message in hand: */
 	const struct run_callbacks *message_callbacks; /* borrowed; NULL: there is none */

@@ -378,6 +378,28 @@ START_TEST(a_worker_that_is_stopped) {
 }
 END_TEST
 
+/* It has closed its stdout, and has some time left to end by itself: that we stop it says more than that. */
+START_TEST(a_worker_that_is_stopped_while_it_leaves) {
+	for (int i = 0; i < 2; i++) {
+		use("read -r line; exec >&-; while :; do sleep 60; done");
+		ck_assert_int_eq(try_start(witnesses), 0);
+		for (uint64_t begun = clock_now_usec(); clock_now_usec() < begun + USEC_PER_SEC; turn())
+			ck_assert(!witnesses[0].ended);
+		if (i == 0)
+			task_stop(witnesses[0].task);
+		else
+			task_kill(witnesses[0].task);
+		WAIT_FOR(witnesses[0].ended);
+		ck_assert_int_eq(witnesses[0].result.end, RUN_STOPPED);
+		ck_assert_int_eq(witnesses[0].result.status, i == 0 ? SIGTERM : SIGKILL);
+		WAIT_FOR(pool_is_empty(pool));
+		ck_assert_ptr_null(pool_trouble(pool));
+		pool = pool_free(pool);
+		program = program_free(program);
+	}
+}
+END_TEST
+
 START_TEST(a_task_that_is_freed) {
 	pid_t pid;
 
@@ -637,7 +659,7 @@ static void add_cases(Suite *suite) {
 			 what_it_says_before_it_leaves_counts, stderr_is_that_of_the_message_in_hand,
 			 complaints_are_read_before_the_answer_counts, each_message_has_limits_of_its_own);
 	ADD_FIXTURE_CASE(suite, "wrong", a_body_that_is_not_read, a_failure_of_our_own, the_time_is_that_of_each_message, an_answer_after_term_is_none,
-			 a_worker_that_is_stopped, a_task_that_is_freed);
+			 a_worker_that_is_stopped, a_worker_that_is_stopped_while_it_leaves, a_task_that_is_freed);
 	ADD_FIXTURE_CASE(suite, "pool", as_many_as_are_needed, workers_are_replaced, one_that_does_not_leave_is_stopped,
 			 an_untouched_message_was_not_tried, bad_messages_do_not_delay_good_ones, workers_that_die_at_once_are_started_rarely, an_idle_one_that_dies_is_replaced,
 			 talk_out_of_turn_ends_the_worker_alone, what_was_said_before_is_no_answer, a_pool_is_closed, a_pool_is_stopped, a_program_that_cannot_be_executed,
