@@ -129,8 +129,8 @@ static bool step_is_legal(enum delivery_state from, enum delivery_state to) {
 		return true;
 	case DELIVERY_RUNNING: /* WAITING: its worker had gone before it looked at it */
 		return to != DELIVERY_ATTACHED && to != DELIVERY_RUNNING;
-	case DELIVERY_ATTACHED:
-		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
+	case DELIVERY_ATTACHED: /* WAITING: likewise, of its elder */
+		return to == DELIVERY_WAITING || to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_PUBLISHING: /* PUBLISHING: after the reply, a copy */
 		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_HELD:

@@ -147,6 +147,9 @@ static void pass_on(struct queue *q, struct delivery *d, enum lost_end end) {
 	case LOST_OPEN:
 		queue_work_decide(q, heir);
 		break;
+	case LOST_UNTRIED:
+		queue_work_put_back(q, heir);
+		break;
 	}
 }
 
@@ -165,7 +168,7 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 		return;
 	}
 	in.event = "unsettled";
-	in.result = delivery_result(d);
+	in.result = end == LOST_UNTRIED ? NULL : delivery_result(d);
 	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again if the queue is still there";
 	if (end == LOST_HANDLED && identify(q, d, &f)) {
 		results_add(&q->results, &f, clock_now_usec());
@@ -185,6 +188,10 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 void queue_lost_decide(struct queue *q, struct delivery *d) {
 	struct fingerprint f;
 
+	if (d->result.end == RUN_UNTRIED) {
+		queue_lost_end(q, d, LOST_UNTRIED);
+		return;
+	}
 	if (d->outcome == OUTCOME_ACK && !queue_reply_wanted(q, d)) {
 		queue_lost_end(q, d, LOST_HANDLED);
 		return;

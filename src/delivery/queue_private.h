@@ -125,6 +125,9 @@ void queue_work_hold(struct queue *q, struct delivery *d, uint64_t delay_usec);
 /* Carries out d->outcome, after what has to be published before it. */
 void queue_work_decide(struct queue *q, struct delivery *d);
 
+/* Its worker had gone before it read anything of it: it waits for another one, before the others. */
+void queue_work_put_back(struct queue *q, struct delivery *d);
+
 /* Starts what waits, as far as there are slots. */
 void queue_work_start(struct queue *q);
 /* Every waiting message goes back untried; `reason` is logged. */
@@ -193,6 +196,7 @@ enum lost_end {
 	LOST_HANDLED, /* nothing is left to be done for the message */
 	LOST_FAILED,  /* what was published for it has failed (copy_trouble): it is to be tried again */
 	LOST_OPEN,    /* d->outcome is still to be carried out */
+	LOST_UNTRIED, /* nobody has looked at the message */
 };
 
 /* Passes on to its heir how it ended, or keeps it, or only tells it. Frees d. */

@@ -269,8 +269,7 @@ static void take_output(struct queue *q, struct delivery *d, struct task *t) {
 	delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
 }
 
-/* Its worker had gone before it read anything of it: it waits for another one, before the others. */
-static void put_back(struct queue *q, struct delivery *d) {
+void queue_work_put_back(struct queue *q, struct delivery *d) {
 	struct list *waiting = &q->deliveries[DELIVERY_WAITING];
 
 	if (!queue_is_taking(q) && !(q->state == QUEUE_PAUSED && queue_keeps_consumer(q))) {
@@ -297,7 +296,7 @@ static void on_task_ended(struct task *t, const struct run_result *result, void 
 	if (d->lost)
 		queue_lost_decide(q, d);
 	else if (d->result.end == RUN_UNTRIED)
-		put_back(q, d);
+		queue_work_put_back(q, d);
 	else
 		queue_work_decide(q, d);
 	queue_work_start(q);
