@@ -87,13 +87,13 @@ static void check_reject(struct reader *r, const config_setting_t *s, const stru
 			r, outcomes, "outcomes", NULL,
 			"after retry.max_attempts (%u) a message is rejected, and there is no dead_letter: " DISCARDED,
 			q->retry.max_attempts);
-	/* Their bodies were not kept, so there is nothing to make a copy of. */
+	/* Such bodies were not kept, so there is nothing to make a copy of. */
 	if (q->outcomes.on_too_large == CONFIG_TOO_LARGE_REJECT && !table_find(&q->declare.arguments, ARGUMENT_DEAD_LETTER))
 		check_warning(r, check_given(r, s, "outcomes", "on_too_large"), "outcomes", "on_too_large",
-			      "dead_letter never gets what is too large: " DISCARDED);
+			      "dead_letter never gets bodies above limits.max_message_size: " DISCARDED);
 	/* What all queues have in common need not mean something to each of them. */
-	if (!config_queue_can(q, OUTCOME_REJECT) && !(config_queue_can(q, OUTCOME_RETRY) && limited) && dead_letter &&
-	    !setting_is_wrong(dead_letter))
+	if (!config_queue_can(q, OUTCOME_REJECT) && !(config_queue_can(q, OUTCOME_RETRY) && limited) &&
+	    q->outcomes.on_too_large != CONFIG_TOO_LARGE_REJECT && dead_letter && !setting_is_wrong(dead_letter))
 		check_warning(r, dead_letter, "dead_letter", NULL,
 			      "has no effect: no outcome here leads to \"reject\"");
 }

@@ -167,10 +167,10 @@ static inline bool config_statuses_has(const struct config_statuses *s, int stat
 	return status >= 0 && status <= 255 && (s->bits[status / 64] >> (status % 64) & 1);
 }
 
-/* What becomes of a message whose body is larger than limits.max_message_size. */
+/* What becomes of a message that no handler can get: its body is larger than limits.max_message_size, or its arguments cannot be passed. */
 enum config_too_large {
 	CONFIG_TOO_LARGE_REQUEUE, /* as after a failed handler */
-	CONFIG_TOO_LARGE_REJECT,  /* basic.reject without requeue: there is no body to copy */
+	CONFIG_TOO_LARGE_REJECT,  /* to the dead letters, or, as there is no body to copy, basic.reject without requeue */
 };
 
 /* From the end of a run to an outcome. A status is in at most one of the sets. */

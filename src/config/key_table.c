@@ -316,7 +316,7 @@ const struct key config_keys[] = {
 	 AT(config_outcomes, on_timeout)},
 	{COMMON(OUTCOMES, "on_signal", ENUM, "what a handler leads to that a signal has ended"), FAILURE,
 	 AT(config_outcomes, on_signal)},
-	{COMMON(OUTCOMES, "on_too_large", ENUM, "what a body above limits.max_message_size leads to"),
+	{COMMON(OUTCOMES, "on_too_large", ENUM, "what a message that no handler can get leads to"),
 	 .names = config_too_large_names, .fallback = "requeue", AT(config_outcomes, on_too_large)},
 	{COMMON(OUTCOMES, "on_large_output", ENUM, "what more output than handler.max_output leads to"), FAILURE,
 	 AT(config_outcomes, on_large_output)},

@@ -94,26 +94,39 @@ static int move_property(struct table *headers, const char *name, struct text *p
 	return r;
 }
 
-int copy_set_result(struct table *h, const struct copy_reason *why) {
-	CLEANUP(strbuf_free) struct strbuf reason = STRBUF_INIT;
-	const struct worker_answer *answer = &why->result->answer;
-	char what[192], number[16];
-	const char *name;
-	int r;
+static void append_result(const struct run_result *result, struct strbuf *b) {
+	const struct worker_answer *answer = &result->answer;
+	char what[192];
 
-	copy_format_reason(why->result, what, sizeof(what));
-	strbuf_append_str(&reason, what);
+	copy_format_reason(result, what, sizeof(what));
+	strbuf_append_str(b, what);
 	if (answer->reason) {
-		strbuf_append_str(&reason, ": ");
-		strbuf_append_escaped(&reason, answer->reason, answer->reason_len);
+		strbuf_append_str(b, ": ");
+		strbuf_append_escaped(b, answer->reason, answer->reason_len);
 	}
+}
+
+static int set_reason(struct table *h, const struct copy_reason *why) {
+	CLEANUP(strbuf_free) struct strbuf reason = STRBUF_INIT;
+
+	if (why->result)
+		append_result(why->result, &reason);
+	else
+		strbuf_append_str(&reason, "no handler can get it");
 	if (why->note) {
-		strbuf_append_str(&reason, "; ");
+		strbuf_append_str(&reason, why->result ? "; " : ": ");
 		strbuf_append_str(&reason, why->note);
 	}
-	r = reason.failed ? -ENOMEM : table_set_string(h, HEADER_REASON, reason.data, reason.len);
+	return reason.failed ? -ENOMEM : table_set_string(h, HEADER_REASON, reason.data, reason.len);
+}
+
+int copy_set_result(struct table *h, const struct copy_reason *why) {
+	char number[16];
+	const char *name;
+	int r = set_reason(h, why);
+
 	/* A worker that has answered lives on. */
-	if (r < 0 || why->result->end == RUN_ANSWERED)
+	if (r < 0 || !why->result || why->result->end == RUN_ANSWERED)
 		return r;
 	if (!why->result->signaled)
 		return table_set_i32(h, HEADER_EXIT_STATUS, why->result->status);

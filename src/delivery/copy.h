@@ -33,7 +33,7 @@ struct copy_reason {
 	const char *host;
 	unsigned attempts; /* without success so far */
 	uint64_t now_sec;  /* since 1970 */
-	const struct run_result *result;
+	const struct run_result *result; /* NULL: no handler has got it */
 	const char *note; /* what led to the copy beside the result; NULL: nothing */
 	const struct tail *tail;
 };
@@ -42,7 +42,7 @@ struct copy_reason {
  * that leave no room in a frame go without the lines of stderr. */
 int copy_prepare(struct message *m, const struct copy_reason *why);
 
-/* Sets HEADER_REASON and HEADER_EXIT_STATUS or HEADER_SIGNAL. -ENOMEM. */
+/* Sets HEADER_REASON and, of a handler that has ended, HEADER_EXIT_STATUS or HEADER_SIGNAL. -ENOMEM. */
 int copy_set_result(struct table *headers, const struct copy_reason *why);
 
 /* A message that came back from a delay queue of ours gets its exchange and routing key back, from the headers of the copy. Any

@@ -100,11 +100,16 @@ void delivery_set_result(struct delivery *d, const struct run_result *result) {
 	answer->reason_len = d->said ? answer->reason_len : 0;
 }
 
+const struct run_result *delivery_result(const struct delivery *d) {
+	return d->refused ? NULL : &d->result;
+}
+
 struct delivery *delivery_inherit(struct delivery *elder) {
 	struct delivery *heir = elder->heir;
 
 	part(elder);
 	heir->result = elder->result;
+	heir->refused = elder->refused;
 	heir->outcome = elder->outcome;
 	heir->answered = elder->answered;
 	heir->output = TAKE(elder->output);
@@ -120,12 +125,12 @@ struct delivery *delivery_inherit(struct delivery *elder) {
 
 static bool step_is_legal(enum delivery_state from, enum delivery_state to) {
 	switch (from) {
-	case DELIVERY_WAITING: /* HELD: too large to be tried */
-		return to != DELIVERY_PUBLISHING;
+	case DELIVERY_WAITING: /* HELD, PUBLISHING: no handler can get it */
+		return true;
 	case DELIVERY_RUNNING: /* WAITING: its worker had gone before it looked at it */
 		return to != DELIVERY_ATTACHED && to != DELIVERY_RUNNING;
-	case DELIVERY_ATTACHED:
-		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
+	case DELIVERY_ATTACHED: /* WAITING: likewise, of its elder */
+		return to == DELIVERY_WAITING || to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_PUBLISHING: /* PUBLISHING: after the reply, a copy */
 		return to == DELIVERY_PUBLISHING || to == DELIVERY_HELD || to == DELIVERY_DONE;
 	case DELIVERY_HELD:

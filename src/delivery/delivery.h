@@ -55,6 +55,7 @@ struct delivery {
 	bool lost;	   /* its channel is gone: the result of its handler can settle nothing */
 	bool probe;	   /* RUNNING: the one message that a queue lets through after the breaker's cooldown */
 	bool uncounted;	   /* its probe has failed, which says nothing of the message: a retry does not count this attempt */
+	bool refused;	   /* no handler can get it: there is no result, and this is no attempt */
 	uint64_t due_usec; /* HELD: when it is requeued; monotonic */
 	struct tail tail;  /* the last lines that its handler wrote to stderr */
 	struct delivery *heir; /* borrowed; the ATTACHED delivery that gets the result of this one, which is lost; or NULL */
@@ -86,6 +87,9 @@ void delivery_attach(struct delivery *heir, struct delivery *elder);
 
 /* The handler has ended: keeps the result. */
 void delivery_set_result(struct delivery *d, const struct run_result *result);
+
+/* How its handler has ended; NULL: none has got it. */
+const struct run_result *delivery_result(const struct delivery *d);
 
 /* Forgets the errands that are done. */
 void delivery_clear_errands(struct delivery *d);

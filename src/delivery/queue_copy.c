@@ -13,14 +13,14 @@
 static unsigned attempts_so_far(const struct delivery *d) {
 	unsigned attempt = d->attempt > 0 ? d->attempt : 1;
 
-	return d->uncounted ? attempt - 1 : attempt;
+	return d->uncounted || d->refused ? attempt - 1 : attempt;
 }
 
 struct copy_reason queue_copy_explain(const struct queue *q, const struct delivery *d) {
 	return (struct copy_reason){.queue = q->config->name,
 				    .attempts = attempts_so_far(d),
 				    .now_sec = (uint64_t)time(NULL),
-				    .result = &d->result,
+				    .result = delivery_result(d),
 				    .note = d->note,
 				    .tail = &d->tail};
 }

@@ -123,7 +123,7 @@ static void requeue_heir(struct queue *q, struct delivery *heir) {
 	struct record_input in = queue_work_describe(q, heir, "requeue");
 
 	in.event = LOG_EVENT_PUBLICATION_FAILED;
-	in.result = &heir->result;
+	in.result = delivery_result(heir);
 	in.delay_usec = queue_work_hold_usec(q, heir);
 	in.reason = q->copy_trouble;
 	in.tail = &heir->tail;
@@ -139,7 +139,7 @@ static void pass_on(struct queue *q, struct delivery *d, enum lost_end end) {
 	delivery_free(d);
 	switch (end) {
 	case LOST_HANDLED:
-		settle_handled(q, heir, &heir->result,
+		settle_handled(q, heir, delivery_result(heir),
 			       published ? "what was published was confirmed for an earlier delivery, whose connection or channel was lost"
 					 : "handled for an earlier delivery, whose connection or channel was lost");
 		break;
@@ -148,6 +148,9 @@ static void pass_on(struct queue *q, struct delivery *d, enum lost_end end) {
 		break;
 	case LOST_OPEN:
 		queue_work_decide(q, heir);
+		break;
+	case LOST_UNTRIED:
+		queue_work_put_back(q, heir);
 		break;
 	}
 }
@@ -166,7 +169,8 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 		pass_on(q, d, end);
 		return;
 	}
-	in.result = &d->result;
+	in.event = LOG_EVENT_MESSAGE_UNSETTLED;
+	in.result = end == LOST_UNTRIED ? NULL : delivery_result(d);
 	in.reason = "the connection or channel was lost meanwhile; the broker delivers the message again if the queue is still there";
 	if (end == LOST_HANDLED && identify(q, d, &f)) {
 		results_add(&q->results, &f, clock_now_usec());
@@ -187,6 +191,10 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 void queue_lost_decide(struct queue *q, struct delivery *d) {
 	struct fingerprint f;
 
+	if (d->result.end == RUN_UNTRIED) {
+		queue_lost_end(q, d, LOST_UNTRIED);
+		return;
+	}
 	if (d->outcome == OUTCOME_ACK && !queue_reply_wanted(q, d)) {
 		queue_lost_end(q, d, LOST_HANDLED);
 		return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, degraded,
- * stopping), queue_pause.c whether they are wanted, queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c has something published
- * on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output) make; queue_lost.c sees to
- * those whose channel is gone. */
+/* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, degraded, stopping),
+ * queue_pause.c whether they are wanted, queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c
+ * has something published on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output)
+ * make; queue_refuse.c sees to those that no handler can get, queue_lost.c to those whose channel is gone. */
 #pragma once
 
 #include "base/log.h"
@@ -151,6 +151,9 @@ void queue_work_hold(struct queue *q, struct delivery *d, uint64_t delay_usec);
 /* Carries out d->outcome, after what has to be published before it. */
 void queue_work_decide(struct queue *q, struct delivery *d);
 
+/* Its worker had gone before it read anything of it: it waits for another one, before the others. */
+void queue_work_put_back(struct queue *q, struct delivery *d);
+
 /* Starts what waits, as far as there are slots. */
 void queue_work_start(struct queue *q);
 /* Every waiting message goes back untried; `reason` is logged. */
@@ -163,6 +166,13 @@ void queue_work_arm_held(struct queue *q);
 
 /* consumer_callbacks.message */
 void queue_work_on_message(struct message *m, void *userdata);
+
+/* --- queue_refuse.c ---------------------------------------------------------------------------------------------- */
+
+/* No handler can get the message, for this reason: outcomes.on_too_large says what becomes of it. */
+void queue_refuse(struct queue *q, struct delivery *d, const char *reason);
+/* Likewise, a message without its body. */
+void queue_refuse_body(struct queue *q, struct delivery *d);
 
 /* --- queue_publish.c --------------------------------------------------------------------------------------------- */
 
@@ -212,6 +222,7 @@ enum lost_end {
 	LOST_HANDLED, /* nothing is left to be done for the message */
 	LOST_FAILED,  /* what was published for it has failed (copy_trouble): it is to be tried again */
 	LOST_OPEN,    /* d->outcome is still to be carried out */
+	LOST_UNTRIED, /* nobody has looked at the message */
 };
 
 /* Passes on to its heir how it ended, or keeps it, or only tells it. Frees d. */

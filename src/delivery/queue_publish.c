@@ -60,7 +60,7 @@ static void failed(struct queue *q, struct delivery *d, const struct errand *e) 
 		return;
 	}
 	in.event = LOG_EVENT_PUBLICATION_FAILED;
-	in.result = &d->result;
+	in.result = delivery_result(d);
 	in.delay_usec = queue_work_hold_usec(q, d);
 	in.reason = reason;
 	in.tail = &d->tail;
@@ -80,7 +80,7 @@ static void copied(struct queue *q, struct delivery *d) {
 		queue_lost_end(q, d, LOST_HANDLED);
 		return;
 	}
-	in.result = &d->result;
+	in.result = delivery_result(d);
 	in.delay_usec = d->delay_usec;
 	in.reason = d->note;
 	in.tail = &d->tail;

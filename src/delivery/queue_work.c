@@ -48,7 +48,7 @@ void queue_work_settle(struct queue *q, struct delivery *d, enum verdict verdict
 }
 
 struct record_input queue_work_describe(const struct queue *q, const struct delivery *d, const char *decision) {
-	struct record_input in = {.event = record_event(decision),
+	struct record_input in = {.event = d->refused ? LOG_EVENT_MESSAGE_REFUSED : record_event(decision),
 				  .queue = q->config->name,
 				  .message = d->message,
 				  .attempt = d->attempt,
@@ -176,11 +176,12 @@ static void reject(struct queue *q, struct delivery *d) {
 
 	if (!d->answered && queue_reply_error(q, d))
 		return;
-	if (q->config->dead_letter.present) {
+	/* Without its body it would not be the message: that is left to the broker. */
+	if (q->config->dead_letter.present && d->message->body_state == BODY_COMPLETE) {
 		queue_copy_dead_letter(q, d);
 		return;
 	}
-	in.result = &d->result;
+	in.result = delivery_result(d);
 	in.reason = d->note;
 	in.tail = &d->tail;
 	report_message(&in);
@@ -226,23 +227,6 @@ void queue_work_decide(struct queue *q, struct delivery *d) {
 	}
 }
 
-/* A message that no handler can get: it is too large, or could not be stored, which another time it may. */
-static void refuse(struct queue *q, struct delivery *d, const char *reason) {
-	bool discard = d->message->body_state != BODY_UNSTORABLE && q->config->outcomes.on_too_large == CONFIG_TOO_LARGE_REJECT;
-	struct record_input in = queue_work_describe(q, d, discard ? "reject" : "requeue");
-
-	in.event = LOG_EVENT_MESSAGE_REFUSED;
-	in.reason = reason;
-	in.delay_usec = discard ? 0 : queue_work_hold_usec(q, d);
-	report_message(&in);
-	if (!discard) {
-		queue_work_hold(q, d, in.delay_usec);
-		return;
-	}
-	q->counters.rejected++;
-	queue_work_settle(q, d, VERDICT_REJECT);
-}
-
 /* --- running handlers ------------------------------------------------------------------------------------------ */
 
 static void on_task_line(struct task *t, int stream, const char *text, size_t len, bool cut, void *userdata) {
@@ -286,8 +270,7 @@ static void take_output(struct queue *q, struct delivery *d, struct task *t) {
 	delivery_note(d, "stdout is more than handler.max_output (%s)", strbuf_str(&max));
 }
 
-/* Its worker had gone before it read anything of it: it waits for another one, before the others. */
-static void put_back(struct queue *q, struct delivery *d) {
+void queue_work_put_back(struct queue *q, struct delivery *d) {
 	struct list *waiting = &q->deliveries[DELIVERY_WAITING];
 
 	if (!queue_is_taking(q) && !(q->state == QUEUE_PAUSED && queue_keeps_consumer(q))) {
@@ -314,7 +297,7 @@ static void on_task_ended(struct task *t, const struct run_result *result, void 
 	if (d->lost)
 		queue_lost_decide(q, d);
 	else if (d->result.end == RUN_UNTRIED)
-		put_back(q, d);
+		queue_work_put_back(q, d);
 	else
 		queue_work_decide(q, d);
 	queue_work_start(q);
@@ -395,7 +378,7 @@ static bool start_one(struct dispatcher_entry *entry) {
 		if (r == TASK_NOT_NOW)
 			return false;
 		if (r == RUN_REFUSED) {
-			refuse(q, d, run_refusal(q->program));
+			queue_refuse(q, d, run_refusal(q->program));
 			continue;
 		}
 		if (r < 0) {
@@ -424,20 +407,6 @@ void queue_work_stop_handlers(struct queue *q, bool now) {
 
 /* --- what the broker room delivers ------------------------------------------------------------------------------- */
 
-/* A message without its body: no handler may get it. */
-static void refuse_body(struct queue *q, struct delivery *d) {
-	const struct message *m = d->message;
-	char reason[160];
-
-	if (m->body_state == BODY_TOO_LARGE)
-		snprintf(reason, sizeof(reason), "its body of %" PRIu64 " bytes is larger than limits.max_message_size",
-			 m->body_size);
-	else
-		snprintf(reason, sizeof(reason), "its body of %" PRIu64 " bytes could not be stored: %s", m->body_size,
-			 strerror(m->body_error));
-	refuse(q, d, reason);
-}
-
 static void admit(struct queue *q, struct delivery *d) {
 	if (queue_lost_claim(q, d))
 		return;
@@ -446,7 +415,7 @@ static void admit(struct queue *q, struct delivery *d) {
 		return;
 	}
 	if (d->message->body_state != BODY_COMPLETE) {
-		refuse_body(q, d);
+		queue_refuse_body(q, d);
 		return;
 	}
 	queue_work_move(q, d, DELIVERY_WAITING);

@@ -191,7 +191,9 @@ static pid_t reap_next(struct executor *e, int *ret_status) {
 static void retire(struct executor *e, struct run *r, int wait_status) {
 	executor_forget(r);
 	list_remove(&r->step);
-	if (r->leaves && !run_is_stopping(r))
+	/* Who is stopped leaves nothing, whatever is configured. */
+	r->leaves = r->leaves && !run_is_stopping(r);
+	if (r->leaves)
 		e->strays.leave_some = true;
 	else
 		e->strays.kill_some = true;

@@ -28,7 +28,7 @@ libexecd_a_SOURCES += \
 
 check_PROGRAMS += tests/unit/test_arguments tests/unit/test_capture tests/unit/test_confine tests/unit/test_environment \
 	tests/unit/test_identity tests/unit/test_input tests/unit/test_output tests/unit/test_run tests/unit/test_run_output \
-	tests/unit/test_spawn tests/unit/test_spawn_plan
+	tests/unit/test_spawn tests/unit/test_spawn_plan tests/unit/test_strays
 tests_unit_test_arguments_SOURCES = tests/unit/test_arguments.c tests/unit/check_main.h
 tests_unit_test_capture_SOURCES = tests/unit/test_capture.c tests/unit/check_main.h
 tests_unit_test_input_SOURCES = tests/unit/test_input.c tests/unit/check_main.h
@@ -39,6 +39,7 @@ tests_unit_test_output_SOURCES = tests/unit/test_output.c
 tests_unit_test_run_SOURCES = tests/unit/test_run.c
 tests_unit_test_run_output_SOURCES = tests/unit/test_run_output.c tests/unit/check_main.h
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c tests/unit/spawning.h
+tests_unit_test_strays_SOURCES = tests/unit/test_strays.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_spawn_plan_SOURCES = tests/unit/test_spawn_plan.c tests/unit/spawning.h tests/unit/check_main.h
 
 check_PROGRAMS += tests/unit/test_feed tests/unit/test_worker tests/unit/test_worker_answer

@@ -26,7 +26,7 @@ struct pool {
 	struct list idle; /* of these; the one that has become idle last is the first */
 	bool closing;
 	uint64_t looked_usec; /* when is_outdated has looked last */
-	/* Workers that end before they have answered anything: */
+	/* Workers that end before they have answered anything or looked at a message: */
 	struct backoff backoff;
 	sd_event_source *timer; /* owned; NULL: there are no workers */
 	bool waiting;		/* until the timer fires no worker is started */
@@ -60,7 +60,7 @@ static void set_trouble(struct pool *p, const char *trouble) {
 	p->trouble = trouble ? strdup(trouble) : NULL;
 }
 
-/* One has ended that has not answered anything. The first time is news; what follows is known. */
+/* One has ended that has neither answered anything nor looked at a message. The first time is news; what follows is known. */
 static void count_failure(struct pool *p, const char *how) {
 	uint32_t random = 0;
 	char text[192];
@@ -145,15 +145,19 @@ static void log_end(const struct pool *p, const struct worker *w, const struct r
 
 static void on_ended(struct worker *w, const struct run_result *result, void *userdata) {
 	struct pool *p = userdata;
-	bool wanted = w->told_to_leave || p->closing || (result->end == RUN_STOPPED && !w->problem);
+	bool wanted = w->told_to_leave || p->closing || (result->end == RUN_STOPPED && !w->is_expelled);
 	bool alone = result->end == RUN_EXITED || result->end == RUN_SIGNALED;
 	char how[64];
 
 	list_remove(&w->node);
 	p->n--;
 	describe_end(result, how, sizeof(how));
+	if (w->error)
+		log_error("queue=%s the message could not be written to the worker that had pid=%d, which was stopped: %s",
+			  queue_of(p)->name, (int)run_pid(w->run), strerror(w->error));
 	log_end(p, w, result, how);
-	if (w->n_answers == 0 && !wanted)
+	/* What ends with a message that it has looked at ends by that message, as far as anybody knows: good ones must not wait. */
+	if (w->n_answers == 0 && !wanted && !worker_has_looked(w))
 		count_failure(p, alone || !w->problem ? how : w->problem);
 	worker_report(w, result);
 	worker_free(w);

@@ -14,7 +14,7 @@
 struct pool;
 struct worker;
 
-/* Between workers that end before they have answered anything. */
+/* Between workers that end before they have answered anything or looked at a message. */
 #define POOL_DELAY_MIN_USEC (100 * USEC_PER_MSEC)
 #define POOL_DELAY_MAX_USEC (30 * USEC_PER_SEC)
 

@@ -22,7 +22,7 @@ enum run_end {
 	RUN_EXITED,   /* exit status in `status` */
 	RUN_SIGNALED, /* killed by signal `status` that was not ours */
 	RUN_TIMEOUT,  /* did not end in time and was stopped by us; `status` is as wait(2) told it, decoded by `signaled` */
-	RUN_STOPPED,  /* run_stop or run_kill ended it; likewise */
+	RUN_STOPPED,  /* run_stop or run_kill ended it, or, of a worker's message, what we could not do (`problem`); likewise */
 	/* Of a worker's message only; all but the first are told when the worker has ended. */
 	RUN_ANSWERED,	/* `answer` */
 	RUN_MISBEHAVED, /* the worker did what the protocol does not allow (`problem`), and was killed for it */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "handler/executor.h"
 #include "handler/tree.h"
 
@@ -25,50 +26,51 @@ void strays_init(struct strays *s) {
 
 void strays_clear(struct strays *s) {
 	s->children_fd = fd_close(s->children_fd);
-	free(s->found);
-	free(s->left);
+	free(s->found.entries);
+	free(s->left.entries);
+	free(s->ended.entries);
 	*s = (struct strays){.children_fd = -1};
 }
 
-static int add(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
-	if (*n == *n_allocated) {
-		size_t more = *n_allocated ? *n_allocated * 2 : 16;
-		pid_t *grown = reallocarray(*pids, more, sizeof(*grown));
+static int add(struct stray_list *l, const struct stray *stray) {
+	if (l->n == l->n_allocated) {
+		size_t more = l->n_allocated ? l->n_allocated * 2 : 16;
+		struct stray *grown = reallocarray(l->entries, more, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
-		*pids = grown;
-		*n_allocated = more;
+		l->entries = grown;
+		l->n_allocated = more;
 	}
-	(*pids)[(*n)++] = pid;
+	l->entries[l->n++] = *stray;
 	return 0;
 }
 
-static bool is_left(const struct strays *s, pid_t pid) {
-	for (size_t i = 0; i < s->n_left; i++)
-		if (s->left[i] == pid)
-			return true;
-	return false;
+static struct stray *find_left(const struct strays *s, pid_t pid) {
+	for (size_t i = 0; i < s->left.n; i++)
+		if (s->left.entries[i].pid == pid)
+			return s->left.entries + i;
+	return NULL;
 }
 
 void strays_reaped(struct strays *s, pid_t pid) {
-	for (size_t i = 0; i < s->n_left; i++) {
-		if (s->left[i] != pid)
-			continue;
-		s->left[i] = s->left[--s->n_left];
-		/* Its children are ours now, and are left alone as it was. */
+	struct stray *left = find_left(s, pid);
+
+	/* Its children are ours now, and are what it was. Without memory for whose they are, they are left alone. */
+	if (!left || left->kind == STRAY_IMMUNE)
+		s->kill_some = true;
+	else if (left->kind == STRAY_LEFT || add(&s->ended, left) < 0)
 		s->leave_some = true;
-		return;
-	}
-	s->kill_some = true;
+	if (left)
+		*left = s->left.entries[--s->left.n];
 }
 
 /* Notes it if it is a stranger. Without memory for that it is seen at the next look. */
 static void consider(struct executor *e, pid_t pid) {
 	struct strays *s = &e->strays;
 
-	if (!executor_find(e, pid) && !is_left(s, pid))
-		(void)add(&s->found, &s->n_found, &s->n_found_allocated, pid);
+	if (!executor_find(e, pid) && !find_left(s, pid))
+		(void)add(&s->found, &(struct stray){.pid = pid, .session = getsid(pid)});
 }
 
 /* The list of our children, numbers with a space after each. -errno of pread(2). */
@@ -107,26 +109,25 @@ static int read_proc(struct executor *e) {
 	return r;
 }
 
-static void leave(struct strays *s, pid_t pid) {
+static void leave(struct strays *s, struct stray *stray, enum stray_kind kind) {
+	stray->kind = kind;
 	/* Without memory it would be taken for somebody else's later, and killed: it cannot be left alone then. */
-	(void)add(&s->left, &s->n_left, &s->n_left_allocated, pid);
+	(void)add(&s->left, stray);
 }
 
 static void find(struct executor *e) {
-	e->strays.n_found = 0;
+	e->strays.found.n = 0;
 	if (e->strays.children_fd < 0 || read_list(e) < 0)
 		(void)read_proc(e);
 }
 
-static void leave_found(struct strays *s) {
-	for (size_t i = 0; i < s->n_found; i++)
-		leave(s, s->found[i]);
-	s->n_found = 0;
-}
-
 void strays_spare(struct executor *e) {
+	struct strays *s = &e->strays;
+
 	find(e);
-	leave_found(&e->strays);
+	for (size_t i = 0; i < s->found.n; i++)
+		leave(s, s->found.entries + i, STRAY_INHERITED);
+	s->found.n = 0;
 }
 
 /* Whether a handler that has ended in this turn, and whose descendants are to be killed, led that session. */
@@ -137,56 +138,68 @@ static bool was_led_to_kill(const struct executor *e, pid_t session) {
 	return false;
 }
 
-/* Keeps in `found` only what belongs to a handler whose descendants are to be killed. */
+/* Whether a child that was inherited, and has ended in this turn, was in that session, where no handler ever is. */
+static bool was_inherited(const struct strays *s, pid_t session) {
+	for (size_t i = 0; i < s->ended.n; i++)
+		if (s->ended.entries[i].session == session)
+			return true;
+	return false;
+}
+
+/* Keeps in `found` only what is to be killed. */
 static void tell_apart(struct executor *e) {
-	CLEANUP(tree_clear) struct tree t = {0};
 	struct strays *s = &e->strays;
 	size_t kept = 0;
-	int r;
 
-	tree_source_drain(&e->proc);
-	r = tree_read(&e->proc, &t);
-	tree_source_fill(&e->proc);
-	for (size_t i = 0; i < s->n_found; i++) {
-		const struct tree_process *p = r == 0 ? tree_find(&t, s->found[i]) : NULL;
+	for (size_t i = 0; i < s->found.n; i++) {
+		struct stray *stray = s->found.entries + i;
 
-		if (p && was_led_to_kill(e, p->session))
-			s->found[kept++] = s->found[i];
+		if (was_inherited(s, stray->session))
+			leave(s, stray, STRAY_INHERITED);
+		else if (s->kill_some && (!s->leave_some || was_led_to_kill(e, stray->session)))
+			s->found.entries[kept++] = *stray;
 		else
-			leave(s, s->found[i]);
+			leave(s, stray, s->leave_some ? STRAY_LEFT : STRAY_INHERITED);
 	}
-	s->n_found = kept;
+	s->found.n = kept;
 }
 
 void strays_own(const struct executor *e, struct tree *t) {
-	for (size_t i = 0; i < e->strays.n_found; i++) {
-		struct tree_process *p = tree_find(t, e->strays.found[i]);
+	const struct stray_list *found = &e->strays.found;
+
+	for (size_t i = 0; i < found->n; i++) {
+		struct tree_process *p = tree_find(t, found->entries[i].pid);
 
 		if (p && p->parent == getpid())
 			p->owner = e->stray;
 	}
 }
 
+/* Said once, as it is not looked at again. */
+static void give_up(struct strays *s, struct stray *stray, int error) {
+	log_warning("a process that a handler has left behind cannot be killed, and is left alone, pid=%d: %s", (int)stray->pid,
+		    strerror(error));
+	leave(s, stray, STRAY_IMMUNE);
+}
+
 void strays_look(struct executor *e) {
 	struct strays *s = &e->strays;
 
-	if (!s->kill_some && !s->leave_some)
+	if (!s->kill_some && !s->leave_some && s->ended.n == 0)
 		return;
 	find(e);
-	if (s->n_found > 0 && s->leave_some) {
-		if (s->kill_some)
-			tell_apart(e);
-		else
-			leave_found(s);
-	}
+	if (s->leave_some || s->ended.n > 0)
+		tell_apart(e);
 	s->kill_some = s->leave_some = false;
-	if (s->n_found == 0)
+	s->ended.n = 0;
+	if (s->found.n == 0)
 		return;
 	e->stray->targeted = true;
 	kill_targeted(e);
 	/* Also when nothing could be looked for: they are our children, so that their ids are still theirs. What they had started
 	 * themselves comes to us when they are gone. */
-	for (size_t i = 0; i < s->n_found; i++)
-		(void)kill(s->found[i], SIGKILL);
-	s->n_found = 0;
+	for (size_t i = 0; i < s->found.n; i++)
+		if (kill(s->found.entries[i].pid, SIGKILL) < 0)
+			give_up(s, s->found.entries + i, errno);
+	s->found.n = 0;
 }

@@ -12,18 +12,34 @@
 struct executor;
 struct tree;
 
+enum stray_kind {
+	STRAY_INHERITED, /* of whoever became us by execve(2), or left behind by such a one */
+	STRAY_LEFT,	 /* of a handler whose descendants are left alone, or left behind by such a one */
+	STRAY_IMMUNE,	 /* was to be killed, but runs as another user, so that we may not; what it leaves behind is to be killed */
+};
+
+/* A stranger. It is our child: as long as we have not waited for it nobody else gets its id. */
+struct stray {
+	pid_t pid;
+	pid_t session;
+	enum stray_kind kind; /* once it is left alone */
+};
+
+struct stray_list {
+	struct stray *entries; /* owned; n of them */
+	size_t n;
+	size_t n_allocated;
+};
+
 /* Part of an executor. */
 struct strays {
 	int children_fd; /* owned; /proc/self/task/TID/children of the main thread; -1: the kernel has none, /proc is walked */
-	pid_t *found;	 /* owned; strangers that are about to be killed: n_found of them */
-	size_t n_found;
-	size_t n_found_allocated;
-	pid_t *left; /* owned; strangers that are left alone: n_left of them. They are our children, so nobody else gets their ids. */
-	size_t n_left;
-	size_t n_left_allocated;
+	struct stray_list found; /* about to be killed */
+	struct stray_list left;	 /* left alone */
 	/* Of this turn: children that have ended, by what becomes of those that they left behind. */
 	bool kill_some;
 	bool leave_some;
+	struct stray_list ended; /* those that were inherited */
 };
 
 void strays_init(struct strays *s);
@@ -35,8 +51,9 @@ void strays_clear(struct strays *s);
 void strays_reaped(struct strays *s, pid_t pid);
 
 /* After everything was reaped that has ended, and before its runs are told: kills what was left behind, or notes that it is to be
- * left alone. Where handlers of both kinds have ended in this very turn, their sessions tell what belongs to whom; what is in
- * neither session is left alone. */
+ * left alone. Where children of several kinds have ended in this very turn, their sessions tell what belongs to whom. What is in none
+ * of these has left the session of a handler: it is left alone if one of these handlers leaves its descendants alone, else killed.
+ * Whoever cannot be killed is left alone from then on, with a warning. */
 void strays_look(struct executor *e);
 
 /* Makes `e->stray` the owner of those that are about to be killed. */

@@ -45,6 +45,14 @@ static void leave(struct worker *w) {
 /* It has broken a rule: nobody knows any more which of its lines would answer which message. */
 static void expel(struct worker *w, const char *problem) {
 	w->problem = problem;
+	w->is_expelled = true;
+	leave(w);
+	run_kill(w->run);
+}
+
+/* Something of our own has failed: neither the worker nor the message is to blame, but the worker may have half of it. */
+static void give_up(struct worker *w, int error) {
+	w->error = error;
 	leave(w);
 	run_kill(w->run);
 }
@@ -64,8 +72,10 @@ static void let_end(struct worker *w) {
 		return;
 	if (end < r->deadline_usec)
 		r->deadline_usec = end;
-	if (executor_arm(r->executor, r->deadline_usec) < 0)
+	if (executor_arm(r->executor, r->deadline_usec) < 0) {
+		w->is_expelled = w->problem != NULL;
 		run_kill(r);
+	}
 }
 
 /* --- the end of a message ------------------------------------------------------------------------------------------- */
@@ -114,6 +124,10 @@ static bool is_untouched(const struct worker *w) {
 	int left = 0;
 
 	return ioctl(w->run->input.fd, FIONREAD, &left) == 0 && left >= 0 && (uint64_t)left == w->feed.written;
+}
+
+bool worker_has_looked(const struct worker *w) {
+	return w->message_callbacks && !is_untouched(w);
 }
 
 /* The message is written and answered. An answer to what was not looked at is none: it may belong to the message before, and
@@ -202,7 +216,7 @@ static void advance(struct worker *w, int result) {
 		return;
 	}
 	if (result < 0) {
-		expel(w, "the message could not be written to the worker");
+		give_up(w, -result);
 		return;
 	}
 	unwatch(w);
@@ -286,17 +300,19 @@ void worker_retire(struct worker *w) {
 void worker_report(struct worker *w, const struct run_result *process) {
 	struct run_result result = *process;
 	/* Whom we wanted to kill for what it did may have gone before, by itself. */
-	bool expelled = process->end == RUN_STOPPED && w->problem;
-	bool killed = expelled && process->signaled && process->status == SIGKILL;
+	bool killed = w->is_expelled && process->signaled && process->status == SIGKILL;
 
 	if (!w->message_callbacks)
 		return;
 	result.duration_usec = clock_now_usec() - w->given_usec;
 	result.unanswered = true;
-	if (killed || (process->end == RUN_TIMEOUT && w->problem)) {
+	if (w->error) {
+		result.end = RUN_STOPPED;
+		result.problem = "the message could not be written to the worker";
+	} else if (killed || (process->end == RUN_TIMEOUT && w->problem)) {
 		result.end = RUN_MISBEHAVED;
 		result.problem = w->problem;
-	} else if (expelled || process->end == RUN_EXITED || process->end == RUN_SIGNALED) {
+	} else if (w->is_expelled || process->end == RUN_EXITED || process->end == RUN_SIGNALED) {
 		result.end = process->signaled ? RUN_SIGNALED : RUN_EXITED;
 		result.problem = "the worker ended without an answer";
 		if (is_untouched(w))

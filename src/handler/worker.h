@@ -42,6 +42,8 @@ struct worker {
 	unsigned generation; /* of what keeps it from secrets (program.h) */
 	bool told_to_leave;  /* by worker_retire */
 	const char *problem; /* static; the rule that it broke, or what shows that it is about to end; or NULL */
+	bool is_expelled;    /* it is being killed for its problem */
+	int error; /* a positive errno: why the message in hand could not be written to it, for which it was stopped; else 0 */
 	/* Of the message in hand: */
 	const struct run_callbacks *message_callbacks; /* borrowed; NULL: there is none */
 	void *message_userdata;
@@ -69,5 +71,7 @@ int worker_give(struct worker *w, const struct message *m, unsigned attempt, con
 /* Closes the stdin of one that is IDLE. It has handler.kill_grace to leave, before it is stopped as after a timeout. */
 void worker_retire(struct worker *w);
 
+/* In the callback `ended`, before worker_report: whether it had a message in hand and has read something of it. */
+bool worker_has_looked(const struct worker *w);
 /* In the callback `ended`: tells the end of the message that it had in hand, if any. */
 void worker_report(struct worker *w, const struct run_result *result);

@@ -218,6 +218,10 @@ static void answer_waiter(struct waiter *w, const struct control_reload_result *
 	http_respond(w->request, refused ? 422 : 200, TYPE_JSON, &body);
 }
 
+void control_drop_sockets(struct control *c) {
+	http_drop_sockets(c->http);
+}
+
 void control_reload_done(struct control *c, const struct control_reload_result *result) {
 	LIST_FOREACH(w, &c->waiting, struct waiter, node) {
 		answer_waiter(w, result);

@@ -57,6 +57,9 @@ DEFINE_CLEANUP(struct control *, control_free);
  * the socket's file, whose members may give orders. As http_add_socket. */
 int control_listen(struct control *c, int fd, gid_t group);
 
+/* Listens nowhere any more; clients that are connected stay. */
+void control_drop_sockets(struct control *c);
+
 /* A reload, whoever asked for it, is over: answers those whose request came before it began. */
 void control_reload_done(struct control *c, const struct control_reload_result *result);
 

@@ -117,6 +117,10 @@ static int probe_unix(const struct sockaddr_un *address) {
 	return 0;
 }
 
+static bool is_of(const struct listen_unix *u, const struct stat *st) {
+	return st->st_dev == u->dev && st->st_ino == u->ino;
+}
+
 /* Makes room at the path if what is there is a socket without a listener. */
 static int clear_path(const char *path, const struct sockaddr_un *address, char **ret_why) {
 	struct stat before, after;
@@ -164,12 +168,20 @@ static int bind_private(int fd, const struct sockaddr_un *address, gid_t group, 
 	return 0;
 }
 
-/* Puts the file at its place, where nothing must be. */
-static int publish(const char *from, const char *path, char **ret_why) {
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+static bool is_there(const struct listen_unix *u, const char *path) {
+	struct stat st;
+
+	return lstat(path, &st) == 0 && is_of(u, &st);
+}
+
+/* Puts the file at its place, where nothing must be but that of `replaced`, if it is not NULL. */
+static int publish(const char *from, const char *path, const struct listen_unix *replaced, char **ret_why) {
+	if (replaced && rename(from, path) == 0)
+		return 0;
+	if (!replaced && renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
 		return 0;
 	/* A file system that cannot promise it. */
-	if (errno == EINVAL && rename(from, path) == 0)
+	if (!replaced && errno == EINVAL && rename(from, path) == 0)
 		return 0;
 	if (errno == EEXIST)
 		return fail(-EADDRINUSE, ret_why, "another process has just made %s", path);
@@ -192,7 +204,7 @@ static int find_group(const char *name, gid_t *ret, char **ret_why) {
 	return 0;
 }
 
-static int unix_setup(struct listen_unix *u, const char *temporary, gid_t group, char **ret_why) {
+static int unix_setup(struct listen_unix *u, const char *temporary, gid_t group, const struct listen_unix *own, char **ret_why) {
 	struct sockaddr_un address, hidden;
 	struct stat st;
 	int r;
@@ -203,7 +215,9 @@ static int unix_setup(struct listen_unix *u, const char *temporary, gid_t group,
 	u->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (u->fd < 0)
 		return fail(-errno, ret_why, "cannot make a socket: %s", strerror(errno));
-	r = clear_path(u->path, &address, ret_why);
+	if (own && !is_there(own, u->path))
+		own = NULL;
+	r = own ? 0 : clear_path(u->path, &address, ret_why);
 	if (r < 0)
 		return r;
 	r = bind_private(u->fd, &hidden, group, ret_why);
@@ -211,7 +225,7 @@ static int unix_setup(struct listen_unix *u, const char *temporary, gid_t group,
 		(void)unlink(temporary);
 		return r;
 	}
-	r = lstat(temporary, &st) < 0 ? fail(-errno, ret_why, "the socket is gone: %s", strerror(errno)) : publish(temporary, u->path, ret_why);
+	r = lstat(temporary, &st) < 0 ? fail(-errno, ret_why, "the socket is gone: %s", strerror(errno)) : publish(temporary, u->path, own, ret_why);
 	if (r < 0) {
 		(void)unlink(temporary);
 		return r;
@@ -222,7 +236,7 @@ static int unix_setup(struct listen_unix *u, const char *temporary, gid_t group,
 	return 0;
 }
 
-int listen_unix_new(const char *path, const char *group, struct listen_unix **ret, char **ret_why) {
+int listen_unix_new(const char *path, const char *group, const struct listen_unix *own, struct listen_unix **ret, char **ret_why) {
 	CLEANUP(listen_unix_free) struct listen_unix *u = calloc(1, sizeof(*u));
 	CLEANUP(free) char *temporary = NULL;
 	gid_t gid;
@@ -237,7 +251,7 @@ int listen_unix_new(const char *path, const char *group, struct listen_unix **re
 		return -ENOMEM;
 	r = find_group(group, &gid, ret_why);
 	if (r >= 0)
-		r = unix_setup(u, temporary, gid, ret_why);
+		r = unix_setup(u, temporary, gid, own, ret_why);
 	if (r < 0)
 		return r;
 	*ret = TAKE(u);
@@ -250,7 +264,7 @@ struct listen_unix *listen_unix_free(struct listen_unix *u) {
 	if (!u)
 		return NULL;
 	/* An inode of 0: it was never there. */
-	if (u->ino && lstat(u->path, &st) == 0 && st.st_dev == u->dev && st.st_ino == u->ino)
+	if (u->ino && lstat(u->path, &st) == 0 && is_of(u, &st))
 		(void)unlink(u->path);
 	fd_close(u->fd);
 	free(u->path);
@@ -283,7 +297,7 @@ int listen_tcp(const char *host, uint16_t port, int *ret_fd, char **ret_why) {
 	*ret_why = NULL;
 	if (both || inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
 		r = bind_tcp((const struct sockaddr *)&v6, sizeof(v6), both, ret_fd);
-	else if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
+	else if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &v4.sin_addr) == 1)
 		r = bind_tcp((const struct sockaddr *)&v4, sizeof(v4), false, ret_fd);
 	else
 		return fail(-EINVAL, ret_why, "\"%s\" is no numeric address", host);

@@ -33,15 +33,15 @@ struct listen_unix {
 	gid_t group; /* of the file */
 };
 
-/* Makes a socket of that absolute path and listens on it. Its file has mode 0660 and that group (name or number; NULL: the daemon's own) before it is there
+/* Makes a socket of that absolute path and listens on it. One of this process that is there already (`own`; NULL: none) is replaced, and stays open. Its file has mode 0660 and that group (name or number; NULL: the daemon's own) before it is there
  * for anybody. A socket on which nobody listens is replaced. Errors, with why in words in *ret_why (to be freed; NULL: no memory): -EADDRINUSE: a
  * process answers there; -EEXIST: there is a file of another kind; -ESRCH: no such group; -ENAMETOOLONG; another -errno. */
-int listen_unix_new(const char *path, const char *group, struct listen_unix **ret, char **ret_why);
+int listen_unix_new(const char *path, const char *group, const struct listen_unix *own, struct listen_unix **ret, char **ret_why);
 
 /* Removes the file, if it still is this socket's, and closes the descriptor. NULL-safe, returns NULL. */
 struct listen_unix *listen_unix_free(struct listen_unix *u);
 DEFINE_CLEANUP(struct listen_unix *, listen_unix_free);
 
-/* Listens on a TCP port of that numeric address: IPv4; IPv6, which does not include IPv4; or "*", which is all of both. -errno with why in
+/* Listens on a TCP port of that numeric address: IPv4; IPv6, which does not include IPv4; "localhost", which is 127.0.0.1; or "*", which is all of both. -errno with why in
  * *ret_why, as above; -EINVAL: not such an address. */
 int listen_tcp(const char *host, uint16_t port, int *ret_fd, char **ret_why);

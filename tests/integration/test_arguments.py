@@ -88,6 +88,43 @@ def test_what_cannot_be_passed_is_rejected(broker, rabbit, daemon, records, name
     assert rabbit.depth(queue) == 0
 
 
+@pytest.mark.parametrize("headers, reason", REFUSED)
+def test_what_cannot_be_passed_goes_to_dead_letter(broker, rabbit, daemon, records, name, headers, reason):
+    """The message has its body, so it is copied with the reason like any other that is rejected, and tells no exit status."""
+    queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
+    d = start(broker, daemon, records, queue, "<%{header:x}%{header:x}>", outcomes={"on_too_large": "reject"},
+              dead_letter={"routing_key": dead})
+    rabbit.publish(queue, b"kept\0", message_id="bad", headers=headers)
+    rabbit.publish(queue, b"", message_id="good")
+    d.wait_settled(1, decision="ack")
+    bad, = d.wait_settled(1, decision="reject")
+    d.stop()
+    assert bad["message_id"] == "bad" and reason in bad["reason"] and bad["copy"] == dead and "exit" not in bad
+    assert len(records.all()) == 1
+    (p, body), = rabbit.drain(dead)
+    assert p.message_id == "bad" and body == b"kept\0" and p.headers["x"] == headers["x"]
+    assert p.headers["x-execd-reason"].startswith(f"no handler can get it: {reason}")
+    assert p.headers["x-execd-attempts"] == 0 and p.headers["x-execd-queue"] == queue
+    assert not {"x-execd-exit-status", "x-execd-signal", "x-execd-stderr"} & set(p.headers)
+    assert rabbit.depth(queue) == 0
+
+
+def test_who_asked_is_told_what_cannot_be_passed(broker, rabbit, daemon, records, name):
+    """reply.errors: first the error reply, then the dead letter."""
+    queue, dead, answers = rabbit.declare(name()), rabbit.declare(name("dead")), rabbit.declare(name("answers"))
+    d = start(broker, daemon, records, queue, "%{header:x}", outcomes={"on_too_large": "reject"},
+              dead_letter={"routing_key": dead}, reply={"errors": True})
+    rabbit.publish(queue, b"", headers={"x": "a\0b"}, reply_to=answers, correlation_id="c")
+    d.wait_settled(1, decision="reject")
+    d.stop()
+    (p, body), = rabbit.drain(answers)
+    assert p.correlation_id == "c" and p.type == "error"
+    told = json.loads(body)
+    assert told["error"].startswith("no handler can get it: handler.command[3] would hold a NUL byte")
+    assert told["exit_status"] is None and told["signal"] is None and told["attempts"] == 0
+    assert len(rabbit.drain(dead)) == 1 and not records.all()
+
+
 def test_longest_argument_and_all_together(broker, rabbit, daemon, records, name):
     """As much as execve(2) takes is passed; arguments and variables share what a message may bring."""
     queue = rabbit.declare(name())

@@ -275,6 +275,23 @@ def test_too_large_can_be_rejected(broker, rabbit, daemon, ledger, name):
     assert p.message_id == "large" and len(body) == 200_000
 
 
+def test_too_large_is_no_dead_letter(broker, rabbit, daemon, ledger, name):
+    """There is no body to copy: with dead_letter, too, the message is the broker's."""
+    dead, ours = rabbit.declare(name("dead")), rabbit.declare(name("ours"))
+    queue = rabbit.declare(name(), dead_letter_exchange="", dead_letter_routing_key=dead)
+    rabbit.publish(queue, b"#" * 200_000, message_id="large")
+    d = daemon(configuration(broker={"url": broker.url}, limits={"max_message_size": "100K"}, queues=[{
+        "name": queue, "handler": handler("obey", ledger), "outcomes": {"on_too_large": "reject"},
+        "dead_letter": {"routing_key": ours}}]))
+    settled, = d.wait_settled(1, decision="reject")
+    rabbit.wait_depth(dead, 1)
+    d.stop()
+    assert "limits.max_message_size" in settled["reason"] and "copy" not in settled and "exit" not in settled
+    (p, body), = rabbit.drain(dead)
+    assert p.message_id == "large" and body == b"#" * 200_000
+    assert rabbit.depth(ours) == 0 and not ledger.counts("start")
+
+
 def test_large_copies(broker, rabbit, daemon, name):
     """Bodies in memory files are copied whole, in a daemon that does not grow by them."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))

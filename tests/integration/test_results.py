@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """results: a handler whose message can no longer be settled is not run twice for it."""
 
+import os
+import signal
 import time
 
 import pytest
 
-from harness import configuration, handler, wait_until
+from harness import configuration, handler, shell, wait_until
 
 
 def config(broker, queue, ledger, **keys):
@@ -68,6 +70,25 @@ def test_a_failure_is_not_kept(broker, rabbit, daemon, ledger, name):
     rabbit.connect()
     assert [s["decision"] for s in d.settled()] == ["requeue", "ack"]
     assert ledger.counts("start") == {"m": 2}
+
+
+def test_an_untouched_message_is_not_tried_either(broker, rabbit, daemon, ledger, name):
+    """The worker that had it never looked at it, and the connection was lost meanwhile: delivered again, it waits for another worker,
+    and nothing has failed."""
+    queue = rabbit.declare(name())
+    rabbit.publish(queue, b"body", message_id="m")
+    d = daemon(config(broker, queue, ledger, concurrency=1, handler={
+        **shell("echo born $$ >>$1; [ $(grep -c born $1) -gt 1 ] || exec sleep 300; while read -r line; do head -c 4 >/dev/null; "
+                "echo ack; done", ledger), "mode": "worker", "protect_secrets": False}))
+    pid = int(ledger.wait(1, "born")[0][0])
+    drop_connections(broker, d)
+    d.wait_log("is the message of a delivery that was lost")
+    os.kill(pid, signal.SIGKILL)
+    d.wait_settled(1, decision="ack")
+    d.stop()
+    rabbit.connect()
+    assert [s["decision"] for s in d.settled()] == ["ack"] and len(ledger.of("born")) == 2
+    assert rabbit.depth(queue) == 0
 
 
 @pytest.mark.parametrize("change", ["off", "no-id", "twins"])

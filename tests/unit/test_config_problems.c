@@ -209,7 +209,7 @@ START_TEST(rejected_messages_that_go_nowhere_are_a_warning) {
 	static const char possible[] = "a.conf:6: queues[0].outcomes: warning: \"reject\" is possible, and there is no "
 				       "dead_letter: " DISCARDED;
 	static const char too_large[] =
-		"a.conf:6: queues[0].outcomes.on_too_large: warning: dead_letter never gets what is too large: " DISCARDED;
+		"a.conf:6: queues[0].outcomes.on_too_large: warning: dead_letter never gets bodies above limits.max_message_size: " DISCARDED;
 
 	warn_of("", "", "outcomes = { reject = 65; };", possible);
 	warn_of("", "", "outcomes = { otherwise = \"reject\"; };", possible);
@@ -274,6 +274,10 @@ START_TEST(keys_without_effect_are_warnings) {
 		"outcomes = { retry = 75; };\nretry = { max_attempts = 0; };\ndead_letter = { exchange = \"x\"; };",
 		"a.conf:8: queues[0].dead_letter: warning: has no effect: no outcome here leads to \"reject\"\n");
 	warn_of("dead_letter = { exchange = \"dead\"; };", "", "", "");
+	warn_of("", "",
+		"outcomes = { on_too_large = \"reject\"; }; dead_letter = { exchange = \"x\"; };\n"
+		"declare = { arguments = { x-dead-letter-exchange = \"dead\"; }; };",
+		"");
 	warn_of("", "", "retry = { multiplier = 2;\njitter = 0.5; };",
 		"a.conf:7: queues[0].retry.jitter: warning: has no effect: no outcome here is \"retry\"\n");
 	/* What a default says may be repeated, as --dump-config does; what is for all queues need not be for each. */

@@ -130,6 +130,23 @@ START_TEST(a_worker_says_why) {
 }
 END_TEST
 
+START_TEST(what_no_handler_can_get) {
+	const struct run_result exited = {.end = RUN_EXITED, .status = 3};
+	const struct tail none = {0};
+	const struct copy_reason why = {
+		.queue = "mail", .host = "web1", .attempts = 0, .now_sec = 7, .note = "it is too long", .tail = &none};
+	struct message *m = make();
+
+	prepare(m, &exited, NULL, 1, 1);
+	ck_assert_int_eq(copy_prepare(m, &why), 0);
+	ck_text(m, HEADER_REASON, "no handler can get it: it is too long");
+	ck_text(m, HEADER_EXIT_STATUS, NULL);
+	ck_text(m, HEADER_SIGNAL, NULL);
+	ck_number(m, HEADER_ATTEMPTS, FIELD_I32, 0);
+	message_free(m);
+}
+END_TEST
+
 START_TEST(a_long_reason_is_whole) {
 	char words[WORKER_REASON_MAX], text[WORKER_REASON_MAX + 64] = "rejected by the worker: ";
 	const struct run_result result = {.end = RUN_ANSWERED,
@@ -273,7 +290,8 @@ START_TEST(the_way_through_a_delay_queue_is_undone) {
 END_TEST
 
 static void add_cases(Suite *s) {
-	ADD_CASE(s, "reason", a_copy_says_why, a_note_is_part_of_the_reason, reasons_in_words, a_worker_says_why, a_long_reason_is_whole);
+	ADD_CASE(s, "reason", a_copy_says_why, a_note_is_part_of_the_reason, reasons_in_words, a_worker_says_why,
+		 what_no_handler_can_get, a_long_reason_is_whole);
 	ADD_CASE(s, "content", what_must_not_travel_stays, properties_stay_but_for_two, full_headers_go_without_stderr);
 	ADD_CASE(s, "way", the_way_through_a_delay_queue_is_undone);
 }
