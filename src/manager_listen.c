@@ -134,7 +134,7 @@ static int prepare_control(struct manager *m, const struct config_control *confi
 		*ret_why = TAKE(why);
 		return r;
 	}
-	log_event(LOG_EVENT_CONTROL_UNAVAILABLE, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why ? why : strerror(-r))),
+	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why ? why : strerror(-r))),
 		  "no control socket: %s", why ? why : strerror(-r));
 	return 0;
 }
@@ -196,7 +196,7 @@ static void commit_control(struct manager *m, struct listen_plan *p) {
 		return;
 	r = control_listen(l->control, TAKE_FD(l->control_socket->fd), l->control_socket->group);
 	if (r < 0)
-		log_event(LOG_EVENT_CONTROL_UNAVAILABLE, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+		log_event(LOG_EVENT_CONTROL_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
 			  "control socket %s: %s", l->control_socket->path, strerror(-r));
 	else
 		log_event(LOG_EVENT_CONTROL_LISTENING, LOG_INFO, NULL, 0, "control socket %s", l->control_socket->path);

@@ -23,7 +23,6 @@ static const struct {
 	[LOG_EVENT_QUEUE_REMOVED] = {"queue-removed", "12437aa87a8741e9b497675f98033539"},
 	[LOG_EVENT_QUEUE_CHANGED] = {"queue-changed", "1224285cf82f4b03acf06448d44c6a13"},
 	[LOG_EVENT_CONTROL_LISTENING] = {"control-listening", "74ad14473f5d43db98a5d79f7818c655"},
-	[LOG_EVENT_CONTROL_UNAVAILABLE] = {"control-unavailable", "7f7a63f3ee434db29aac84afb5351ced"},
 	[LOG_EVENT_CONTROL_REFUSED] = {"control-refused", "74ce7e1a1e1643d5985eb9b60a41d289"},
 	[LOG_EVENT_BROKER_CONNECTED] = {"broker-connected", "f3229d8db82b4cbfb97b650ab359c5aa"},
 	[LOG_EVENT_BROKER_LOST] = {"broker-lost", "4625b71a55c547d2989f9d5004949869"},

@@ -25,8 +25,7 @@ enum log_event {
 	LOG_EVENT_QUEUE_REMOVED, /* by a reload; its handlers may end */
 	LOG_EVENT_QUEUE_CHANGED, /* by a reload: it goes on with other values */
 	LOG_EVENT_CONTROL_LISTENING, /* the control socket is there */
-	LOG_EVENT_CONTROL_UNAVAILABLE, /* it cannot be had */
-	LOG_EVENT_CONTROL_REFUSED, /* somebody or something was turned away there */
+	LOG_EVENT_CONTROL_REFUSED, /* somebody or something was turned away there, or it cannot be had */
 	/* Brokers */
 	LOG_EVENT_BROKER_CONNECTED, /* logged in */
 	LOG_EVENT_BROKER_LOST, /* a connection that was up is gone */

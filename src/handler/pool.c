@@ -153,7 +153,9 @@ static void on_ended(struct worker *w, const struct run_result *result, void *us
 	p->n--;
 	describe_end(result, how, sizeof(how));
 	if (w->error)
-		log_error("queue=%s the message could not be written to the worker that had pid=%d, which was stopped: %s",
+		log_event(LOG_EVENT_WORKER_ENDED, LOG_ERR,
+			  LOG_FIELDS(log_string("AMQP_QUEUE", queue_of(p)->name), log_string("AMQP_REASON", strerror(w->error))),
+			  "queue=%s the message could not be written to the worker that had pid=%d, which was stopped: %s",
 			  queue_of(p)->name, (int)run_pid(w->run), strerror(w->error));
 	log_end(p, w, result, how);
 	/* What ends with a message that it has looked at ends by that message, as far as anybody knows: good ones must not wait. */

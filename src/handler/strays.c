@@ -177,7 +177,8 @@ void strays_own(const struct executor *e, struct tree *t) {
 
 /* Said once, as it is not looked at again. */
 static void give_up(struct strays *s, struct stray *stray, int error) {
-	log_warning("a process that a handler has left behind cannot be killed, and is left alone, pid=%d: %s", (int)stray->pid,
+	log_event(LOG_EVENT_HANDLER_UNSTOPPED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", strerror(error))),
+		  "a process that a handler has left behind cannot be killed, and is left alone, pid=%d: %s", (int)stray->pid,
 		    strerror(error));
 	leave(s, stray, STRAY_IMMUNE);
 }

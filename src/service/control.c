@@ -56,7 +56,8 @@ static void log_stranger(struct control *c, const struct http_peer *peer) {
 	if (c->n_strangers == CONTROL_STRANGERS_MAX)
 		return;
 	c->strangers[c->n_strangers++] = peer->uid;
-	log_warning("control: user %ju (process %jd) may not give orders: refused", (uintmax_t)peer->uid, (intmax_t)peer->pid);
+	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, NULL, 0,
+		  "control: user %ju (process %jd) may not give orders: refused", (uintmax_t)peer->uid, (intmax_t)peer->pid);
 }
 
 /* --- status ------------------------------------------------------------------------------------------------------ */

@@ -169,7 +169,8 @@ static int on_rest_over(sd_event_source *source, uint64_t usec, void *userdata) 
 }
 
 static void http_rest(struct http_server *s, int error) {
-	log_warning("cannot accept connections: %s; tried again in a second", strerror(error));
+	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", strerror(error))),
+		  "cannot accept connections: %s; tried again in a second", strerror(error));
 	LIST_FOREACH(socket, &s->sockets, struct http_socket, node)
 		sd_event_source_set_enabled(socket->source, SD_EVENT_OFF);
 	sd_event_source_set_time(s->rest, clock_add_usec(clock_now_usec(), HTTP_REST_USEC));

@@ -74,7 +74,8 @@ int listen_inherit(struct listen_inherited *ret) {
 		int fd = SD_LISTEN_FDS_START + i;
 
 		if (!in.monitor || !keep_inherited(&in, fd, names[i])) {
-			log_warning("descriptor %d, \"%s\", from the service manager is none that is used: closed", fd, names[i]);
+			log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, NULL, 0,
+				  "descriptor %d, \"%s\", from the service manager is none that is used: closed", fd, names[i]);
 			fd_close(fd);
 		}
 		free(names[i]);
