@@ -131,16 +131,19 @@ void check_order(struct reader *r, const config_setting_t *s, const char *group,
 		      strbuf_str(&min_text), strbuf_str(&max_text));
 }
 
-void check_duplicate(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t first,
-		     const char *what) {
-	const config_setting_t *earlier = config_setting_get_elem((config_setting_t *)list, (unsigned)first);
+void check_duplicate(struct reader *r, const config_setting_t *s, const config_setting_t *earlier, const char *what) {
 	struct place place = reader_place(r, earlier);
-	CLEANUP(strbuf_free) struct strbuf file = STRBUF_INIT;
+	CLEANUP(strbuf_free) struct strbuf where = STRBUF_INIT;
 	size_t mark = reader_enter(r, "name");
 
-	strbuf_append_escaped(&file, place.file, strlen(place.file));
-	reader_problem(r, check_member_or_group(s, "name"), "%s has this name already: %s[%zu], %s:%u", what,
-		       config_setting_name(list), first, strbuf_str(&file), place.line);
+	/* One that stands alone has a name of its own, an element of a list has a number. */
+	if (config_setting_name(earlier))
+		strbuf_append_str(&where, config_setting_name(earlier));
+	else
+		strbuf_printf(&where, "%s[%d]", config_setting_name(config_setting_parent(earlier)), config_setting_index(earlier));
+	strbuf_append_str(&where, ", ");
+	strbuf_append_escaped(&where, place.file, strlen(place.file));
+	reader_problem(r, check_member_or_group(s, "name"), "%s has this name already: %s:%u", what, strbuf_str(&where), place.line);
 	reader_leave(r, mark);
 }
 
@@ -259,13 +262,13 @@ static void check_declare(struct reader *r, const config_setting_t *s, const str
 			      "true: the broker refuses a queue of type \"%s\" that is deleted automatically", type);
 }
 
-void check_queue(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index) {
+void check_queue(struct reader *r, const config_setting_t *s, size_t index) {
 	struct config_queue *queues = r->config->queues, *q = &queues[index];
 	size_t mark;
 
 	for (size_t i = 0; q->name && i < index; i++) {
 		if (queues[i].name && queues[i].broker == q->broker && strcmp(queues[i].name, q->name) == 0) {
-			check_duplicate(r, list, s, i, "a queue of the same broker");
+			check_duplicate(r, s, r->elements[i], "a queue of the same broker");
 			break;
 		}
 	}

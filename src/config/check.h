@@ -48,9 +48,8 @@ void check_order(struct reader *r, const config_setting_t *s, const char *group,
 void check_delays(struct reader *r, const config_setting_t *s, const char *group, uint64_t delay_usec,
 		  uint64_t *max_delay_usec);
 
-/* Notes that this element of the list has the name of the earlier one. */
-void check_duplicate(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t first,
-		     const char *what);
+/* Notes that this element has the name of the earlier one. */
+void check_duplicate(struct reader *r, const config_setting_t *s, const config_setting_t *earlier, const char *what);
 
 /* The type of the queue, if it is declared with one, in whichever way; else NULL. */
 const char *check_declared_type(const struct config_declare *d);

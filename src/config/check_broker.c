@@ -53,14 +53,14 @@ static void check_tls(struct reader *r, const config_setting_t *s, const struct 
 		check_warning(r, first, "tls", name, "has no effect: no URL of this broker begins with amqps://");
 }
 
-void check_broker(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index) {
+void check_broker(struct reader *r, const config_setting_t *s, size_t index) {
 	const struct config_broker *brokers = r->config->brokers, *b = &brokers[index];
 	const struct check_duration min = {"min_delay", b->reconnect_min_usec, check_own(s, "reconnect", "min_delay")};
 	const struct check_duration max = {"max_delay", b->reconnect_max_usec, check_own(s, "reconnect", "max_delay")};
 
 	for (size_t i = 0; b->name && i < index; i++) {
 		if (brokers[i].name && strcmp(brokers[i].name, b->name) == 0) {
-			check_duplicate(r, list, s, i, "a broker");
+			check_duplicate(r, s, r->elements[i], "a broker");
 			break;
 		}
 	}

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "config/duplicate.h"
+#include "config/document.h"
 #include "config/reader.h"
 #include "config/section.h"
 
@@ -52,119 +52,25 @@ static int config_new(const char *path, struct config **ret) {
 	return 0;
 }
 
-/* libconfig frees its strings as they are; some are passwords. */
-static void wipe(config_setting_t *s) {
-	if (config_setting_type(s) == CONFIG_TYPE_STRING) {
-		char *string = (char *)config_setting_get_string(s);
-
-		if (string)
-			explicit_bzero(string, strlen(string));
-	} else if (config_setting_is_aggregate(s)) {
-		for (int i = 0; i < config_setting_length(s); i++)
-			wipe(config_setting_get_elem(s, (unsigned)i));
-	}
-}
-
-static void libconfig_clear(config_t *library) {
-	if (config_root_setting(library))
-		wipe(config_root_setting(library));
-	config_destroy(library);
-}
-
-static void libconfig_clear_cleanup(config_t *library) {
-	libconfig_clear(library);
-}
-
-#define DUPLICATE "duplicate setting name" /* as libconfig calls it */
-
-/* What libconfig says in its own terms, in ours. */
-static const char *explain(const char *text) {
-	if (!text || strcmp(text, "syntax error") == 0)
-		return "syntax error here or just before: expected NAME = VALUE; with strings in double quotes";
-	if (strcmp(text, "mismatched element type in array") == 0)
-		return "the values in [ ] must all be of the same type; use ( ) for values of several types";
-	if (strcmp(text, DUPLICATE) == 0)
-		return "this group has a setting of this name already";
-	return text;
-}
-
-/* Notes which name of a group is there twice, and where it was first. 0; -ENOENT: it was not found; -ENOMEM. */
-static int explain_duplicate(const struct source *source, unsigned line, struct config_problems *problems) {
-	CLEANUP(strbuf_free) struct strbuf where = STRBUF_INIT;
-	struct place place = source_place(source, line), first;
-	struct duplicate d;
-	int r;
-
-	r = duplicate_find(strbuf_str(&source->text), &d);
-	if (r < 0)
-		return r;
-	if (d.line != line)
-		return -ENOENT;
-	first = source_place(source, d.first_line);
-	if (strcmp(first.file, place.file) == 0)
-		strbuf_append_str(&where, "on line ");
-	else
-		strbuf_append_escaped(&where, first.file, strlen(first.file));
-	strbuf_printf(&where, "%s%u", strcmp(first.file, place.file) == 0 ? "" : ":", first.line);
-	if (where.failed)
-		return -ENOMEM;
-	return problems_add(problems, false, &place, NULL, "this group has \"%.*s\" already: %s", (int)d.len, d.name,
-			    strbuf_str(&where));
-}
-
-/* Turns the text into libconfig's tree. 0; -EINVAL after noting the syntax error; -ENOMEM. */
-static int parse(const struct source *source, config_t *library, struct config_problems *problems) {
-	struct place place;
-	unsigned line;
-	int r;
-
-	config_set_auto_convert(library, CONFIG_FALSE);
-	if (config_read_string(library, strbuf_str(&source->text)) == CONFIG_TRUE)
-		return 0;
-	line = config_error_line(library) > 0 ? (unsigned)config_error_line(library) : 1;
-	/* What is missing at the end is missing from the last line, not from one after it. */
-	if (line >= source->position && source->position > 1)
-		line = source->position - 1;
-	if (config_error_text(library) && strcmp(config_error_text(library), DUPLICATE) == 0) {
-		r = explain_duplicate(source, line, problems);
-		if (r != -ENOENT)
-			return r < 0 ? r : -EINVAL;
-	}
-	place = source_place(source, line);
-	r = problems_add(problems, false, &place, NULL, "%s", explain(config_error_text(library)));
-	return r < 0 ? r : -EINVAL;
-}
-
-static int read_tree(const struct source *source, const struct privileges *privileges, struct config_problems *problems,
-		     struct config *c) {
-	CLEANUP(libconfig_clear) config_t library;
-	struct reader reader = {.source = source, .problems = problems, .config = c, .privileges = privileges};
-	int r;
-
-	config_init(&library);
-	r = parse(source, &library, problems);
-	if (r < 0)
-		return r;
-	reader_read(&reader, config_root_setting(&library));
-	strbuf_free(&reader.path);
-	return reader.error;
-}
-
 int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
 		    struct config **ret) {
 	CLEANUP(config_unref) struct config *c = NULL;
-	CLEANUP(source_clear) struct source source = {0};
+	CLEANUP(documents_clear) struct documents documents = {0};
+	struct reader reader = {.documents = &documents, .problems = problems, .privileges = privileges};
 	int r;
 
-	r = source_read(&source, path, problems);
+	r = documents_add(&documents, path, false, problems);
 	if (r < 0)
 		return r;
 	r = config_new(path, &c);
 	if (r < 0)
 		return r;
-	r = read_tree(&source, privileges, problems, c);
-	if (r < 0)
-		return r;
+	reader.config = c;
+	reader.document = documents.items[0];
+	reader_read(&reader);
+	strbuf_free(&reader.path);
+	if (reader.error < 0)
+		return reader.error;
 	problems_sort(problems);
 	if (problems->n_errors > 0)
 		return -EINVAL;

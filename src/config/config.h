@@ -296,7 +296,9 @@ struct config_monitor {
 };
 
 struct config {
-	char *path; /* of the file */
+	char *path;	    /* of the file */
+	char *include_dir;  /* the folder of further files; NULL: none */
+	size_t n_drop_ins;  /* how many files of it were read */
 	char **secret_files; /* what the passwords and private keys were read from, or are to be; n_secret_files of them */
 	size_t n_secret_files;
 	enum config_ready ready;

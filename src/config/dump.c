@@ -285,6 +285,7 @@ static bool has_value(const struct key *k, const void *base) {
 	switch (k->type) {
 	case KEY_ONE:
 	case KEY_DEFAULTS:
+	case KEY_INCLUDE_DIR:
 	case KEY_PASSWORD_FILE:
 		return false;
 	case KEY_URL:
@@ -330,6 +331,10 @@ int config_dump(const struct config *c, FILE *f) {
 
 	strbuf_append_str(&b, "# Effective configuration of ");
 	strbuf_append_escaped(&b, c->path, strlen(c->path));
+	if (c->include_dir) {
+		strbuf_printf(&b, " and %zu file%s in ", c->n_drop_ins, c->n_drop_ins == 1 ? "" : "s");
+		strbuf_append_escaped(&b, c->include_dir, strlen(c->include_dir));
+	}
 	strbuf_append_str(&b, "\n");
 	dump_section(SECTION_ROOT, c, 0, &b);
 	if (b.failed)

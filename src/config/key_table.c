@@ -120,10 +120,12 @@ const char *const config_compat_names[] = {
 	.fallback_note = "the value of otherwise, but \"requeue\" where that is \"ack\""
 
 const struct key config_keys[] = {
-	{COMMON(ROOT, "broker", ONE, "the broker that all queues are on"), .child = SECTION_BROKER,
+	{COMMON(ROOT, "include_dir", INCLUDE_DIR, "a folder of further files, each with brokers and queues"),
+	 AT(config, include_dir)},
+	{COMMON(ROOT, "broker", ONE, "the broker that all queues are on"), .child = SECTION_BROKER, .drop_in = true,
 	 .fallback_note = "a broker with the defaults of all its keys", AT_ARRAY(config, brokers, n_brokers)},
 	{COMMON(ROOT, "brokers", LIST, "several brokers, each with a name, in place of broker"),
-	 .child = SECTION_BROKER, AT_ARRAY(config, brokers, n_brokers)},
+	 .child = SECTION_BROKER, .drop_in = true, AT_ARRAY(config, brokers, n_brokers)},
 	{COMMON(ROOT, "limits", GROUP, "limits of the daemon as a whole"), .child = SECTION_LIMITS, NOWHERE},
 	{COMMON(ROOT, "control", GROUP, "the socket that amqp-execctl talks to the daemon by"), .child = SECTION_CONTROL,
 	 AT(config, control)},
@@ -136,7 +138,7 @@ const struct key config_keys[] = {
 	{COMMON(ROOT, "defaults", DEFAULTS, "values for all queues that do not give their own"), .child = SECTION_QUEUE,
 	 NOWHERE},
 	{COMMON(ROOT, "queues", LIST, "the queues to consume from, with their handlers"), .child = SECTION_QUEUE,
-	 .required = true, AT_ARRAY(config, queues, n_queues)},
+	 .required = true, .drop_in = true, AT_ARRAY(config, queues, n_queues)},
 
 	{COMMON(BROKER, "name", STRING, "what queues and the log call this broker"), RANGE(SHORT_STRING),
 	 .identity = true, .fallback_note = "\"default\" in broker, required in brokers", AT(config_broker, name)},

@@ -158,6 +158,7 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 	static const char *const texts[] = {
 		[KEY_BOOL] = "true or false",
 		[KEY_PATH] = "an absolute path",
+		[KEY_INCLUDE_DIR] = "the absolute path of a folder",
 		[KEY_STATUSES] = "a status from 0 to 255, or an array or list of statuses and ranges such as \"64-78\"",
 		[KEY_FILE] = "the absolute path of a file",
 		[KEY_PRIVATE_FILE] = "the absolute path of a file",

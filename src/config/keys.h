@@ -48,6 +48,7 @@ enum key_type {
 	KEY_STRING,       /* char *; length in bytes (max 0: any) */
 	KEY_PATH,         /* char *, an absolute path */
 	KEY_SOCKET,       /* likewise, of a socket, or "" for none; its length in bytes */
+	KEY_INCLUDE_DIR,  /* char *, the absolute path of a folder, whose files are documents of their own */
 	KEY_LISTEN,       /* struct config_monitor: addresses to listen at; their number */
 	KEY_ENUM,         /* an enum, by `names`; the first and the last one that may be given (max 0: all) */
 	KEY_STATUSES,     /* struct config_statuses */
@@ -80,6 +81,7 @@ struct key {
 	enum key_type type;
 	enum section child; /* of the groups, lists and KEY_DEFAULTS */
 	bool required;
+	bool drop_in;  /* may be in files of include_dir, too */
 	bool boolean;  /* KEY_GROUP with a flag: `true` stands for a group with the defaults of all its keys, `false` for none */
 	bool identity; /* the name of its group: required in a list, "default" in KEY_ONE, refused in KEY_DEFAULTS */
 	uint64_t min;  /* KEY_INT: as int64_t */

@@ -72,7 +72,9 @@ void reader_leave(struct reader *r, size_t mark) {
 }
 
 struct place reader_place(const struct reader *r, const config_setting_t *s) {
-	return source_place(r->source, s ? (unsigned)config_setting_source_line(s) : 1);
+	const struct document *d = s ? document_of(s) : r->document;
+
+	return source_place(&d->source, s ? (unsigned)config_setting_source_line(s) : 1);
 }
 
 PRINTF_LIKE(4, 0)
@@ -215,9 +217,7 @@ void reader_mismatch(struct reader *r, const struct key *k, const config_setting
 		(void)reader_check(r, -ENOMEM);
 }
 
-/* Notes an unknown key, with the known one that was probably meant: one of this group, or one of the same name
- * elsewhere; else with all keys of this group. */
-static void unknown_key(struct reader *r, enum section section, const config_setting_t *s) {
+void reader_unknown_key(struct reader *r, enum section section, const config_setting_t *s) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 	const char *name = config_setting_name(s);
 	const struct key *elsewhere = NULL;
@@ -248,10 +248,7 @@ static void unknown_key(struct reader *r, enum section section, const config_set
 		(void)reader_check(r, -ENOMEM);
 }
 
-static void read_section(struct reader *r, enum section section, const config_setting_t *own,
-			 const config_setting_t *inherited, void *base);
-
-static void missing(struct reader *r, const struct key *k, const config_setting_t *group) {
+void reader_missing(struct reader *r, const struct key *k, const config_setting_t *group) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 
 	key_append_expected(k, &b);
@@ -278,92 +275,8 @@ static void read_group(struct reader *r, const struct key *k, const config_setti
 		/* The group itself was said to be missing, if it is required; its keys then need not be. */
 		r->partial = true;
 	}
-	read_section(r, k->child, s, inherited, (char *)base + k->offset);
+	reader_read_section(r, k->child, s, inherited, (char *)base + k->offset);
 	r->partial = partial;
-}
-
-static void check_element(struct reader *r, enum section section, const config_setting_t *list,
-			  const config_setting_t *s, size_t index) {
-	if (section == SECTION_BROKER)
-		check_broker(r, list, s, index);
-	else if (section == SECTION_QUEUE)
-		check_queue(r, list, s, index);
-}
-
-/* Allocates the array of a list. False if there is no memory. */
-static bool make_array(struct reader *r, const struct key *k, size_t n, void *base, char **ret_array) {
-	char *array = calloc(n > 0 ? n : 1, section_size(k->child));
-
-	if (!array) {
-		(void)reader_check(r, -ENOMEM);
-		return false;
-	}
-	*(void **)(void *)((char *)base + k->offset) = array;
-	*(size_t *)(void *)((char *)base + k->count_offset) = n;
-	*ret_array = array;
-	return true;
-}
-
-static void read_list(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
-	const config_setting_t *inherited = k->child == SECTION_QUEUE ? r->defaults : NULL;
-	int n = config_setting_is_aggregate(s) ? config_setting_length(s) : 0;
-	bool partial = r->partial;
-	char *array;
-
-	/* [] and () are both empty. */
-	if (!config_setting_is_list(s) && (!config_setting_is_array(s) || n > 0)) {
-		reader_mismatch(r, k, s, NULL);
-		return;
-	}
-	if (n == 0 && k->section == SECTION_ROOT)
-		reader_mismatch(r, k, s, "a list of at least one group");
-	if (n == 0 || !make_array(r, k, (size_t)n, base, &array))
-		return;
-	r->partial = false;
-	for (int i = 0; i < n && !r->error; i++) {
-		const config_setting_t *element = config_setting_get_elem((config_setting_t *)s, (unsigned)i);
-		size_t mark = reader_enter_index(r, i);
-
-		if (config_setting_is_group(element)) {
-			read_section(r, k->child, element, inherited, array + (size_t)i * section_size(k->child));
-			check_element(r, k->child, s, element, (size_t)i);
-		} else {
-			reader_mismatch(r, k, element, "a group");
-		}
-		reader_leave(r, mark);
-	}
-	r->partial = partial;
-}
-
-/* The single group that may stand in place of a list; without either, there is one with the defaults of all keys. */
-static void read_one(struct reader *r, const struct key *k, const config_setting_t *s, const config_setting_t *group,
-		     void *base) {
-	const config_setting_t *list = NULL;
-	char *array;
-
-	for (const struct key *other = key_next(k->section, NULL); other; other = key_next(k->section, other)) {
-		if (other->type != KEY_LIST || other->offset != k->offset)
-			continue;
-		list = setting_member(group, other->name);
-		if (s && list)
-			reader_problem(r, s, "give either this or \"%s\", not both", other->name);
-	}
-	if (list)
-		return;
-	if (s && !config_setting_is_group(s)) {
-		reader_mismatch(r, k, s, NULL);
-		return;
-	}
-	if (!make_array(r, k, 1, base, &array))
-		return;
-	read_section(r, k->child, s, NULL, array);
-	for (const struct key *name = key_next(k->child, NULL); name; name = key_next(k->child, name)) {
-		char **at = (char **)(void *)(array + name->offset);
-
-		if (name->identity && !*at)
-			*at = reader_strdup(r, "default");
-	}
-	check_element(r, k->child, NULL, s, 0);
 }
 
 /* Values for all elements of a list: read once by themselves, for what is wrong with them; taken from when the elements
@@ -382,7 +295,7 @@ static void read_defaults(struct reader *r, const struct key *k, const config_se
 		return;
 	}
 	r->partial = true;
-	read_section(r, k->child, s, NULL, scratch);
+	reader_read_section(r, k->child, s, NULL, scratch);
 	r->partial = partial;
 	r->defaults = s;
 	section_clear(k->child, scratch);
@@ -398,16 +311,18 @@ static void read_key(struct reader *r, const struct key *k, const config_setting
 		     const config_setting_t *inherited, const config_setting_t *group, void *base) {
 	const config_setting_t *s = own ? own : inherited;
 
+	if (k->type == KEY_ONE) /* read with the list whose array it is */
+		return;
+	if (k->type == KEY_LIST && k->section == SECTION_ROOT) {
+		list_read_all(r, k, base);
+		return;
+	}
 	if (k->present_offset != KEY_NO_OFFSET && s)
 		*((bool *)base + k->present_offset) = !is_false(k, s);
 	if (!s && !r->partial && (k->required || (k->identity && group && config_setting_name(group) == NULL)))
-		missing(r, k, group);
+		reader_missing(r, k, group);
 	if (k->type == KEY_GROUP) {
 		read_group(r, k, own, inherited, base);
-		return;
-	}
-	if (k->type == KEY_ONE) {
-		read_one(r, k, s, group, base);
 		return;
 	}
 	if (!s) {
@@ -419,7 +334,7 @@ static void read_key(struct reader *r, const struct key *k, const config_setting
 	if (k->identity && r->partial)
 		reader_problem(r, s, "cannot be a default: each must have its own");
 	else if (k->type == KEY_LIST)
-		read_list(r, k, s, base);
+		list_read(r, k, s, base);
 	else if (k->type == KEY_DEFAULTS)
 		read_defaults(r, k, s);
 	else
@@ -428,9 +343,7 @@ static void read_key(struct reader *r, const struct key *k, const config_setting
 		r->muted--;
 }
 
-/* Reads the keys of a group, of which each comes from `own`, else from `inherited`, else from the table; both may be
- * NULL. */
-static void read_section(struct reader *r, enum section section, const config_setting_t *own,
+void reader_read_section(struct reader *r, enum section section, const config_setting_t *own,
 			 const config_setting_t *inherited, void *base) {
 	int n = own ? config_setting_length(own) : 0;
 
@@ -439,7 +352,7 @@ static void read_section(struct reader *r, enum section section, const config_se
 		size_t mark = reader_enter(r, config_setting_name(s));
 
 		if (!key_find(section, config_setting_name(s)))
-			unknown_key(r, section, s);
+			reader_unknown_key(r, section, s);
 		reader_leave(r, mark);
 	}
 	for (const struct key *k = key_next(section, NULL); k && !r->error; k = key_next(section, k)) {
@@ -450,7 +363,9 @@ static void read_section(struct reader *r, enum section section, const config_se
 	}
 }
 
-void reader_read(struct reader *r, const config_setting_t *root) {
-	read_section(r, SECTION_ROOT, root, NULL, r->config);
+void reader_read(struct reader *r) {
+	const config_setting_t *root = r->documents->items[0]->root;
+
+	reader_read_section(r, SECTION_ROOT, root, NULL, r->config);
 	check_control(r, setting_member(root, "control"), &r->config->control);
 }

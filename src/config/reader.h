@@ -7,19 +7,23 @@
 #include "base/macro.h"
 #include "base/strbuf.h"
 #include "config/config.h"
+#include "config/document.h"
 #include "config/keys.h"
 #include "config/privileges.h"
 #include "config/problem.h"
-#include "config/source.h"
 #include <libconfig.h>
 #include <stdbool.h>
 
 struct reader {
-	const struct source *source; /* borrowed, as the next three are */
+	struct documents *documents;     /* all files; borrowed, as the next four are */
+	const struct document *document; /* the one whose settings are read now */
 	struct config_problems *problems;
 	struct config *config;            /* what is being filled in */
-	const struct privileges *privileges; /* of the process that it is for; borrowed */
+	const struct privileges *privileges; /* of the process that it is for */
 	const config_setting_t *defaults; /* the group `defaults`; NULL: none */
+	const config_setting_t **elements; /* where the brokers or queues that are read now are, by index; NULL: in no file */
+	const struct config_broker *default_broker; /* the one that `broker` gives; NULL: none */
+	bool has_include_dir;             /* the key was given */
 	struct strbuf path;               /* of the key that is being read */
 	unsigned muted; /* above 0: problems are not noted, as what is read is a default, whose own reading has done so
 			 */
@@ -27,8 +31,13 @@ struct reader {
 	int error;      /* -ENOMEM, once it has happened */
 };
 
-/* Reads the root of libconfig's tree into r->config. */
-void reader_read(struct reader *r, const config_setting_t *root);
+/* Reads the documents, of which the main one is there, into r->config. Those of include_dir are added. */
+void reader_read(struct reader *r);
+
+/* Reads the keys of a group, of which each comes from `own`, else from `inherited`, else from the table; both may be
+ * NULL. */
+void reader_read_section(struct reader *r, enum section section, const config_setting_t *own,
+			 const config_setting_t *inherited, void *base);
 
 /* Lengthens the path by a key's name or an index; returns what to hand to reader_leave. */
 size_t reader_enter(struct reader *r, const char *name);
@@ -42,6 +51,13 @@ void reader_warning(struct reader *r, const config_setting_t *s, const char *for
 /* Notes that the setting is not what its key (or `expected`, if it is not NULL) wants: "expected ..., found ...". It is
  * marked as wrong. */
 void reader_mismatch(struct reader *r, const struct key *k, const config_setting_t *s, const char *expected);
+
+/* Notes that the group has no setting for the key. */
+void reader_missing(struct reader *r, const struct key *k, const config_setting_t *group);
+
+/* Notes an unknown key, with the known one that was probably meant: one of this group, or one of the same name elsewhere; else
+ * with all keys of this group. */
+void reader_unknown_key(struct reader *r, enum section section, const config_setting_t *s);
 
 /* Whether that has been noted of the setting. What it says is not to be compared with other settings then. */
 bool setting_is_wrong(const config_setting_t *s);
@@ -75,6 +91,15 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 /* Gives the key its default, if it has one. `group` is where it is missing. (value.c) */
 void value_default(struct reader *r, const struct key *k, const config_setting_t *group, void *base);
 
+/* Reads a list within one file. (list.c) */
+void list_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
+
+/* Reads a list of the root from all files; also KEY_ONE, which stands in its place. Leaves the path of the key. (list.c) */
+void list_read_all(struct reader *r, const struct key *k, void *base);
+
+/* Reads the key of a folder of further files, which become documents. (drop_ins.c) */
+void drop_ins_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
+
 /* Reads the key of a file: its path, and for KEY_SECRET_FILE the secret. (file.c) */
 void file_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 
@@ -97,10 +122,10 @@ bool templates_check(struct reader *r, const config_setting_t *s);
 /* Reads a group as an AMQP table. (arguments.c) */
 void arguments_read(struct reader *r, const config_setting_t *s, struct table *ret);
 
-/* What involves more than one key, and duplicates among what was read before. `list` is NULL for the one group of
- * KEY_ONE; s is NULL for a broker that is not in the file. (check.c) */
-void check_broker(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index);
-void check_queue(struct reader *r, const config_setting_t *list, const config_setting_t *s, size_t index);
+/* What involves more than one key, and duplicates among what was read before. s is NULL for a broker that is in no
+ * file. (check.c) */
+void check_broker(struct reader *r, const config_setting_t *s, size_t index);
+void check_queue(struct reader *r, const config_setting_t *s, size_t index);
 
 /* Appends the names of all brokers, quoted and with commas. (check.c) */
 void append_broker_names(const struct config *c, struct strbuf *b);

@@ -62,6 +62,7 @@ static void clear_key(const struct key *k, void *base) {
 	case KEY_STRING:
 	case KEY_PATH:
 	case KEY_SOCKET:
+	case KEY_INCLUDE_DIR:
 	case KEY_TEMPLATE:
 	case KEY_FILE:
 	case KEY_PRIVATE_FILE:

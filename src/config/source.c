@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config/trusted.h"
 
@@ -57,15 +58,20 @@ static const struct source_segment *segment_at(const struct source *s, unsigned 
 	return found;
 }
 
-struct place source_place(const struct source *s, unsigned position) {
+unsigned source_lines(const struct source *s) {
+	return s->position - s->base - 1;
+}
+
+struct place source_place(const struct source *s, unsigned line) {
+	unsigned position = s->base + line;
 	const struct source_segment *seg = segment_at(s, position);
 	unsigned beyond = position > seg->position ? position - seg->position : 0;
 
 	return (struct place){.file = s->files[seg->file].path, .line = seg->file_line + beyond, .position = position};
 }
 
-const struct source_file *source_file_at(const struct source *s, unsigned position) {
-	return &s->files[segment_at(s, position)->file];
+const struct source_file *source_file_at(const struct source *s, unsigned line) {
+	return &s->files[segment_at(s, s->base + line)->file];
 }
 
 /* Notes a problem on a line of the file being scanned. 0 or -ENOMEM. */
@@ -335,8 +341,15 @@ static unsigned count_lines(const char *s) {
 	return n;
 }
 
+/* A link that leads nowhere is there. */
+static bool is_gone(const char *path) {
+	struct stat st;
+
+	return lstat(path, &st) < 0 && errno == ENOENT;
+}
+
 /* Appends the file to the text. `from` is where it was asked for. What is wrong with the file is a problem of that
- * place, and the others are still looked at; -ENOMEM, or -EFBIG when the whole has become too large. */
+ * place, and the others are still looked at; -ENOMEM, -EFBIG when the whole has become too large, or -ENOENT if the first one may be gone. */
 static int scan_file(struct source *s, const char *path, const struct place *from, unsigned depth,
 		     struct config_problems *problems) {
 	CLEANUP(trusted_clear) struct trusted t = {0};
@@ -359,6 +372,8 @@ static int scan_file(struct source *s, const char *path, const struct place *fro
 		return problems_add(problems, false, from, NULL, "the included file \"%s\" %s", strbuf_str(&name),
 				    strbuf_str(&why));
 	}
+	if (r == -ENOENT && s->may_be_gone && is_gone(path))
+		return r;
 	if (r < 0)
 		return problems_add(problems, false, from, NULL, "the file %s", strbuf_str(&why));
 	r = add_file(s, path, t.mode);
@@ -390,14 +405,17 @@ static int check_unclosed(struct source *s, struct config_problems *problems) {
 			    bracket_closing(open->open));
 }
 
-int source_read(struct source *s, const char *path, struct config_problems *problems) {
-	struct place from = {.file = path};
+int source_read(struct source *s, const char *path, unsigned base, bool may_be_gone, struct config_problems *problems) {
+	struct place from = {.file = path, .position = base};
+	size_t n_errors = problems->n_errors;
 	int r;
 
-	s->position = 1;
+	s->base = base;
+	s->position = base + 1;
+	s->may_be_gone = may_be_gone;
 	r = scan_file(s, path, &from, 0, problems);
 	/* Of a text that was not read to its end, or not as it is meant, nothing can be said. */
-	if (r == 0 && problems->n_errors == 0)
+	if (r == 0 && problems->n_errors == n_errors)
 		r = check_unclosed(s, problems);
 	/* libconfig takes a comment for one only when a newline follows it. */
 	if (s->text.len > 0 && s->text.data[s->text.len - 1] != '\n') {
@@ -406,7 +424,7 @@ int source_read(struct source *s, const char *path, struct config_problems *prob
 	}
 	if (s->text.failed || r == -ENOMEM)
 		return -ENOMEM;
-	return problems->n_errors > 0 ? -EINVAL : r;
+	return problems->n_errors > n_errors ? -EINVAL : r;
 }
 
 void source_clear(struct source *s) {

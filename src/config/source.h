@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "config/brackets.h"
 #include "config/problem.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,7 +24,7 @@ struct source_file {
 	mode_t mode;
 };
 
-/* From this line of the text on, lines come from this file, beginning with line file_line. */
+/* From this position on, lines come from this file, beginning with line file_line. */
 struct source_segment {
 	unsigned position;
 	size_t file;
@@ -32,7 +33,9 @@ struct source_segment {
 
 struct source {
 	struct strbuf text;
-	unsigned position;         /* the line of the text that is being written, from 1 */
+	bool may_be_gone;  /* no file is no problem */
+	unsigned base;     /* the lines of all texts before this one: positions count through them */
+	unsigned position; /* of the line that is being written: the first one is base + 1 */
 	struct source_file *files; /* in the order of reading; [0] is the main file */
 	size_t n_files;
 	struct source_segment *segments;
@@ -40,9 +43,9 @@ struct source {
 	struct brackets brackets; /* that are open where the text ends */
 };
 
-/* Reads the file and all that it includes. 0, or -EINVAL: at least one problem was added. -ENOMEM. The result is
- * cleared by the caller in any case. */
-int source_read(struct source *s, const char *path, struct config_problems *problems);
+/* Reads the file and all that it includes. `base`: where the last text before this one ended, else 0. 0, or -EINVAL: at least one
+ * problem was added. -ENOENT: the file has gone, and may be. -ENOMEM. The result is cleared by the caller in any case. */
+int source_read(struct source *s, const char *path, unsigned base, bool may_be_gone, struct config_problems *problems);
 
 /* Frees everything; wipes the text, as it may hold passwords. */
 void source_clear(struct source *s);
@@ -51,6 +54,9 @@ static inline void source_clear_cleanup(struct source *s) {
 	source_clear(s);
 }
 
-/* Where a line of the text came from. The name of the file is borrowed. */
-struct place source_place(const struct source *s, unsigned position);
-const struct source_file *source_file_at(const struct source *s, unsigned position);
+/* How many lines the text has. */
+unsigned source_lines(const struct source *s);
+
+/* Where a line of the text (from 1) came from. The name of the file is borrowed. */
+struct place source_place(const struct source *s, unsigned line);
+const struct source_file *source_file_at(const struct source *s, unsigned line);

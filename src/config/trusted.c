@@ -22,11 +22,8 @@ static int refuse(int error, struct strbuf *why, const char *what) {
 	return error;
 }
 
-static int check(const struct stat *st, size_t limit, struct strbuf *why) {
-	if (S_ISDIR(st->st_mode))
-		return refuse(-EISDIR, why, "is a directory, not a regular file");
-	if (!S_ISREG(st->st_mode))
-		return refuse(-EINVAL, why, "is not a regular file");
+/* Whether nobody else can change it. */
+static int check_writers(const struct stat *st, struct strbuf *why) {
 	if (st->st_mode & S_IWOTH) {
 		strbuf_printf(why, "is writable by everybody (mode %04o): take that right away with chmod o-w",
 			      (unsigned)(st->st_mode & 07777));
@@ -43,6 +40,19 @@ static int check(const struct stat *st, size_t limit, struct strbuf *why) {
 			      (unsigned)st->st_uid, (unsigned)geteuid());
 		return -EPERM;
 	}
+	return 0;
+}
+
+static int check(const struct stat *st, size_t limit, struct strbuf *why) {
+	int r;
+
+	if (S_ISDIR(st->st_mode))
+		return refuse(-EISDIR, why, "is a directory, not a regular file");
+	if (!S_ISREG(st->st_mode))
+		return refuse(-EINVAL, why, "is not a regular file");
+	r = check_writers(st, why);
+	if (r < 0)
+		return r;
 	if (st->st_size < 0 || (size_t)st->st_size > limit) {
 		strbuf_printf(why, "is larger than %zu bytes", limit);
 		return -EFBIG;
@@ -100,5 +110,23 @@ int trusted_read(const char *path, size_t limit, struct trusted *ret, struct str
 		return r;
 	*ret = t;
 	t = (struct trusted){0};
+	return 0;
+}
+
+int trusted_open_directory(const char *path, int *ret_fd, struct strbuf *why) {
+	CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = -errno;
+		strbuf_printf(why, "cannot be opened: %s", strerror(-r));
+		return r;
+	}
+	r = check_writers(&st, why);
+	if (r < 0)
+		return r;
+	*ret_fd = fd;
+	fd = -1;
 	return 0;
 }

@@ -153,8 +153,8 @@ static void read_broker(struct reader *r, const struct key *k, const config_sett
 	} else {
 		append_broker_names(c, &b);
 	}
-	/* Brokers that could not be read at all are a problem of their own. */
-	if (c->n_brokers > 0)
+	/* Brokers that could not be read at all are a problem of their own, as are files that may have this one. */
+	if (c->n_brokers > 0 && !r->documents->incomplete)
 		reader_problem(r, s, "%s", strbuf_str(&b));
 }
 
@@ -348,6 +348,9 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	case KEY_PASSWORD_FILE:
 		address_read(r, k, s, base);
 		break;
+	case KEY_INCLUDE_DIR:
+		drop_ins_read(r, k, s, base);
+		break;
 	case KEY_SOCKET:
 	case KEY_LISTEN:
 		listen_read(r, k, s, base);
@@ -388,11 +391,13 @@ static void default_strings(struct reader *r, const struct key *k, void *base) {
 	*(char ***)at(k, base) = strings;
 }
 
-/* Without a name, the only broker. */
+/* Without a name, the one of the group `broker`, else the only one. */
 static void default_broker(struct reader *r, const struct key *k, const config_setting_t *group, void *base) {
 	const struct config *c = r->config;
 
-	if (c->n_brokers == 1) {
+	if (r->default_broker) {
+		*(const struct config_broker **)at(k, base) = r->default_broker;
+	} else if (c->n_brokers == 1) {
 		*(const struct config_broker **)at(k, base) = &c->brokers[0];
 	} else if (c->n_brokers > 1 && !r->partial) {
 		CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;

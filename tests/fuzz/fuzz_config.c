@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A configuration file, for root and for somebody else: it is refused with at least one problem, each a line that can be printed, or read; and what is read can be
- * dumped, read again, and is dumped as the same. */
+ * dumped, read again, and is dumped as the same (but for its first line, which says what was read). */
 #include "fuzz.h"
 
 #include <errno.h>
@@ -67,12 +67,18 @@ static void there_and_back(const uint8_t *data, size_t size, const struct privil
 	if (!c)
 		return;
 	text = dump(c);
+	/* Only where further files may come is no queue enough, and a dump has no further files. */
+	if (c->n_queues == 0) {
+		free(text);
+		config_unref(c);
+		return;
+	}
 	config_unref(c);
 	again = load(text, strlen(text), privileges);
 	EXPECT(again);
 	text_again = dump(again);
 	config_unref(again);
-	EXPECT(strcmp(text, text_again) == 0);
+	EXPECT(strcmp(strchr(text, '\n'), strchr(text_again, '\n')) == 0);
 	free(text);
 	free(text_again);
 }

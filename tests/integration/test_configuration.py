@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import EXECUTABLE, PATIENCE, ROOT, configuration, handler, run, shell
+from harness import EXECUTABLE, PATIENCE, ROOT, configuration, handler, render, run, shell
 
 BAD = sorted((ROOT / "tests" / "config" / "bad").glob("*.conf"))
 GOOD = {"broker": {"url": "amqp://user:s3cr3t-Passw0rd@localhost/%2F"}, "queues": [
@@ -52,6 +52,27 @@ def test_bad_file(path, tmp_path):
     told = [line.replace(f"{tmp_path}/", "") for line in done.stderr.splitlines()]
     for line in path.with_suffix(".expected").read_text(encoding="utf-8").splitlines():
         assert any(line in t for t in told), f"missing: {line}\ntold:\n{done.stderr}"
+
+
+def test_files_of_include_dir(tmp_path):
+    """They are checked and counted as part of the whole, and what is wrong in one of them is wrong with the whole."""
+    folder = tmp_path / "conf.d"
+    folder.mkdir(mode=0o755)
+    good = GOOD | {"include_dir": str(folder)}
+    path = write(tmp_path / "good.conf", configuration(**good))
+    done = run("--config", path, "--check")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        0, f"{path}: the configuration is valid: 1 broker, 2 queues, 0 files in {folder}")
+    write(folder / "one.conf", f"queues = {render([{'name': 'one', 'handler': shell('true')}])};\n")
+    write(folder / "two.conf", f"brokers = {render([{'name': 'two'}])};\n")
+    write(folder / "two.conf~", "not read")
+    done = run("--config", path, "--check")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        0, f"{path}: the configuration is valid: 2 brokers, 3 queues, 2 files in {folder}")
+    write(folder / "one.conf", "queues = ();\nready = 1;\n")
+    done = run("--config", path)
+    assert done.returncode == 78
+    assert f"{folder}/one.conf:2: ready: belongs into the main file, {path}" in done.stderr
 
 
 def test_bad_file_does_not_start(tmp_path):
