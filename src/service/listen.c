@@ -62,6 +62,15 @@ static bool keep_inherited(struct listen_inherited *in, int fd, const char *name
 	return false;
 }
 
+static void close_unexpected(int fd, const char *name) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	strbuf_append_value(&b, name, strlen(name));
+	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, NULL, 0,
+		  "descriptor %d, %s, from the service manager is none that is used: closed", fd, strbuf_str(&b));
+	fd_close(fd);
+}
+
 int listen_inherit(struct listen_inherited *ret) {
 	struct listen_inherited in = LISTEN_INHERITED_INIT;
 	char **names = NULL;
@@ -73,11 +82,8 @@ int listen_inherit(struct listen_inherited *ret) {
 	for (int i = 0; i < n; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 
-		if (!in.monitor || !keep_inherited(&in, fd, names[i])) {
-			log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, NULL, 0,
-				  "descriptor %d, \"%s\", from the service manager is none that is used: closed", fd, names[i]);
-			fd_close(fd);
-		}
+		if (!in.monitor || !keep_inherited(&in, fd, names[i]))
+			close_unexpected(fd, names[i]);
 		free(names[i]);
 	}
 	free(names);

@@ -17,12 +17,12 @@ MAY_INCLUDE = {
     "config": {"message", "base"},
     "message": {"base"},
     "base": set(),
-    "ctl": {"broker", "config", "message", "base"},
+    "ctl": {"config", "message", "base"},
 }
 
 # Which files may include a library's header, as patterns of paths below src/.
 LIBRARIES = {
-    r"(rabbitmq-c/)?(amqp|amqp_\w+|tcp_socket|ssl_socket|framing)\.h": [r"broker/", r"ctl/"],
+    r"(rabbitmq-c/)?(amqp|amqp_\w+|tcp_socket|ssl_socket|framing)\.h": [r"broker/"],
     r"openssl/\w+\.h": [r"broker/tls\w*\.[ch]$"],
     r"libconfig\.h": [r"config/"],
     r"jansson\.h": [r"message/", r"service/", r"ctl/"],

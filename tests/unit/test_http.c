@@ -345,13 +345,15 @@ END_TEST
 START_TEST(large_answers_arrive_whole) {
 	CLEANUP(strbuf_free) struct strbuf body = STRBUF_INIT;
 	CLEANUP(fd_close) int fd = -1;
+	unsigned wrong = 0;
 
 	start(&http_limits_default);
 	fd = client_connect("socket");
 	ck_assert_uint_eq(client_ask(event, fd, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", &body), 200);
 	ck_assert_uint_eq(body.len, 4000000);
-	for (size_t i = 0; i < body.len; i++)
-		ck_assert_int_eq(body.data[i], '0' + (char)(i % 10));
+	for (size_t i = 0; i < body.len; i += 10)
+		wrong += memcmp(body.data + i, "0123456789", 10) != 0;
+	ck_assert_uint_eq(wrong, 0);
 }
 END_TEST
 

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/strbuf.h"
+#include "ctl/show.h"
+#include "ctl/text.h"
+
+const struct command commands[] = {
+	{"status", "[--json]", "tell how the daemon and its queues are",
+	 "      --json             print what the daemon answers, in JSON\n", command_status},
+	{"reload", "", "have the daemon read its configuration again, and wait until it has",
+	 "Prints what has changed. If the configuration is refused, the old one stays in force: every problem is printed\n"
+	 "to standard error, and the exit status is 78.\n",
+	 command_reload},
+	{"pause", "[--broker NAME] QUEUE... | --all", "let queues take nothing new; handlers that run go on",
+	 "      --all              all queues\n"
+	 "      --broker NAME      the queues of that name at this broker\n",
+	 command_order},
+	{"resume", "[--broker NAME] QUEUE... | --all", "let paused queues go on",
+	 "      --all              all queues\n"
+	 "      --broker NAME      the queues of that name at this broker\n",
+	 command_order},
+	{"drain", "[--timeout DURATION] [--broker NAME] [QUEUE... | --all]", "pause queues, and wait until nothing of them runs",
+	 "      --all              all queues (the default)\n"
+	 "      --broker NAME      the queues of that name at this broker\n"
+	 "      --timeout DURATION wait no longer (\"30s\", \"5min\"), and exit with status 75; the queues stay paused\n",
+	 command_drain},
+};
+
+const size_t n_commands = ARRAY_SIZE(commands);
+
+static void complain(const char *format, va_list args) PRINTF_LIKE(1, 0);
+
+static void complain(const char *format, va_list args) {
+	fprintf(stderr, "amqp-execctl: ");
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void command_complain(const char *format, ...) {
+	va_list args;
+
+	va_start(args, format);
+	complain(format, args);
+	va_end(args);
+}
+
+int command_hint(const struct command *command) {
+	fprintf(stderr, "Try \"amqp-execctl %s --help\".\n", command->name);
+	return EX_USAGE;
+}
+
+int command_usage(const struct command *command, const char *format, ...) {
+	va_list args;
+
+	va_start(args, format);
+	complain(format, args);
+	va_end(args);
+	return command_hint(command);
+}
+
+void command_print_help(const struct command *command) {
+	printf("Usage: amqp-execctl %s%s%s\n%s.\n\n%s  -h, --help             print this and exit\n", command->name,
+	       *command->arguments ? " " : "", command->arguments, command->summary, command->help);
+}
+
+int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec, struct client_answer *ret) {
+	CLEANUP(free) char *why = NULL;
+	int r = client_ask(ctl->client, method, path, timeout_usec, ret, &why);
+
+	if (r == 0)
+		return 0;
+	command_complain("%s", why ? why : "out of memory");
+	if (r == -ENOMEM)
+		return EXIT_FAILURE;
+	return r == -EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+}
+
+int command_check(const struct client_answer *answer) {
+	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
+	const char *error = show_text(answer->body, "error");
+
+	if (answer->status == 200 && answer->body)
+		return 0;
+	if (error)
+		text_append(&text, error);
+	else
+		strbuf_printf(&text, "the daemon's answer makes no sense (HTTP status %u)", answer->status);
+	command_complain("%s", text.failed ? "out of memory" : strbuf_str(&text));
+	if (answer->status == 403)
+		return EX_NOPERM;
+	return answer->status == 422 ? EX_CONFIG : EXIT_FAILURE;
+}
+
+int command_print(const struct strbuf *text) {
+	if (!text->failed && fwrite(strbuf_str(text), 1, text->len, stdout) == text->len && fflush(stdout) == 0)
+		return 0;
+	command_complain("cannot write: %s", text->failed ? "out of memory" : strerror(errno));
+	return EXIT_FAILURE;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of amqp-execctl, and what they share: each asks the daemon something, tells what it says, and returns an exit
+ * status. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/clock.h"
+#include "ctl/client.h"
+
+/* For questions that the daemon answers at once. */
+#define COMMAND_TIMEOUT_USEC (30 * USEC_PER_SEC)
+
+struct strbuf;
+
+struct ctl {
+	const char *socket;    /* borrowed */
+	struct client *client; /* owned */
+	bool colour;	       /* stdout is a terminal whose user wants colours */
+};
+
+struct command {
+	const char *name;
+	const char *arguments; /* for the usage line */
+	const char *summary;   /* one line, without a full stop */
+	const char *help;      /* more lines, on its arguments */
+	/* argv[0] is the program's name. Returns the exit status; what went wrong was told. */
+	int (*run)(struct ctl *ctl, const struct command *command, int argc, char **argv);
+};
+
+extern const struct command commands[];
+extern const size_t n_commands;
+
+int command_status(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_reload(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_order(struct ctl *ctl, const struct command *command, int argc, char **argv); /* pause, resume */
+int command_drain(struct ctl *ctl, const struct command *command, int argc, char **argv);
+
+/* "amqp-execctl: TEXT" to stderr. */
+void command_complain(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* A wrong use of the command: says so, and where help is. Returns EX_USAGE. */
+int command_usage(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The second half of that, for errors that getopt(3) has told. */
+int command_hint(const struct command *command);
+
+/* Prints the help of one command to stdout. */
+void command_print_help(const struct command *command);
+
+/* Asks. 0: there is an answer. Else the exit status, after a complaint: the daemon cannot be reached. */
+int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec, struct client_answer *ret);
+
+/* What an answer that is an error means: complains, and returns the exit status. 0: it is none. */
+int command_check(const struct client_answer *answer);
+
+/* Writes the text to stdout. Returns the exit status: 0, or 1 after a complaint, also if the text is not whole for lack of memory. */
+int command_print(const struct strbuf *text);
+
+/* Which queues an order is for, from the command line. */
+struct selection {
+	char **names; /* borrowed; n of them; 0: all */
+	int n;
+	const char *broker; /* borrowed; NULL: not given */
+	uint64_t timeout_usec;
+};
+
+/* Gives the order to all of them. Returns the exit status, the first one that is not 0. `text`: gets what is to be printed; NULL: nothing. */
+int command_order_queues(struct ctl *ctl, const char *order, const struct selection *s, struct strbuf *text);
+
+/* Reads options and names of queues. 0: go on. Positive: leave with *ret_status. */
+int command_select(const struct command *command, int argc, char **argv, bool all_by_default, bool with_timeout,
+		   struct selection *ret, int *ret_status);

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# Everything but main(), as with the daemon; apart from the daemon's, because only this needs libcurl.
+noinst_LIBRARIES += libctl.a
+libctl_a_SOURCES = \
+	%D%/client.c %D%/client.h \
+	%D%/columns.c %D%/columns.h \
+	%D%/command.c %D%/command.h \
+	%D%/command_drain.c \
+	%D%/command_order.c \
+	%D%/command_reload.c \
+	%D%/command_status.c \
+	%D%/show.c %D%/show.h \
+	%D%/text.c %D%/text.h
+
+bin_PROGRAMS = amqp-execctl
+amqp_execctl_SOURCES = %D%/main.c
+amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(JANSSON_LIBS) -lm

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Text for people at a terminal. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct strbuf;
+
+/* How many columns of a terminal the text takes. What is not UTF-8, or has no known width, counts as one for each byte or character. */
+size_t text_width(const char *s);
+
+/* Appends text that came from outside, so that it stays one line and does nothing to the terminal. */
+void text_append(struct strbuf *b, const char *s);
+
+/* The same for a line that the daemon has escaped already: backslashes are left alone. */
+void text_append_line(struct strbuf *b, const char *s);
+
+/* Appends a span of time as people say it: "35s", "12min", "3h 05min", "12d 4h". */
+void text_append_age(struct strbuf *b, uint64_t seconds);
+
+/* The plural's ending: "" for 1, else "s". */
+const char *text_plural(uint64_t n);
