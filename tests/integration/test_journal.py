@@ -157,16 +157,19 @@ def test_fields_of_output_and_of_hostile_ids(broker, rabbit, journaled, journal,
 
 
 def test_events_of_a_life(broker, rabbit, journaled, journal, name, tmp_path):
-    """From the start to the end: a broker that is there and one that is not, a handler that cannot be executed for a while."""
+    """From the start to the end: a broker that is there, one that is not, and one that does not know us; a handler that cannot be
+    executed for a while."""
     queue, other = rabbit.declare(name()), name("other")
     command = tmp_path / "command"
     command.write_text("#!/bin/sh\n")
     command.chmod(0o644)
     closed = free_ports(1)[0]
     d = journaled(configuration(
-        brokers=[{"name": "here", "url": broker.url}, {"name": "gone", "url": f"amqp://127.0.0.1:{closed}"}],
+        brokers=[{"name": "here", "url": broker.url}, {"name": "gone", "url": f"amqp://127.0.0.1:{closed}"},
+                 {"name": "strange", "url": f"amqp://nobody:wrong@127.0.0.1:{broker.port}"}],
         queues=[{"name": queue, "broker": "here", "handler": {"command": [str(command)]}},
-                {"name": other, "broker": "gone", "handler": {"command": ["/bin/true"]}}]))
+                {"name": other, "broker": "gone", "handler": {"command": ["/bin/true"]}},
+                {"name": other + "-2", "broker": "strange", "handler": {"command": ["/bin/true"]}}]))
 
     assert journal.wait_event("starting")["CONFIG_FILE"].endswith(b".conf")
     here = journal.wait_event("broker-connected", AMQP_BROKER="here")
@@ -174,6 +177,9 @@ def test_events_of_a_life(broker, rabbit, journaled, journal, name, tmp_path):
     assert here["PRIORITY"] == b"6"
     gone = journal.wait_event("broker-unreachable", AMQP_BROKER="gone", AMQP_PORT=closed)
     assert gone["PRIORITY"] == b"4" and gone["AMQP_REASON"] in gone["MESSAGE"] and b"refused" in gone["AMQP_REASON"]
+    strange = journal.wait_event("broker-refused-login", AMQP_BROKER="strange", AMQP_PORT=broker.port)
+    assert strange["PRIORITY"] == b"4" and b"refused the login" in strange["AMQP_REASON"]
+    assert not any(b"wrong" in value for entry in list(journal.entries) for value in entry.values())
     journal.wait_event("queue-consuming", AMQP_QUEUE=queue)
     journal.wait_event("ready")
 
