@@ -12,14 +12,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/macro.h"
 #include "handler/tree.h"
 
-/* Children that whoever became us by execve(2) had before: they are none of our business. More than so many are not expected. */
+/* Children that whoever became us by execve(2) had before: they are none of our business, and neither is what is in our session, where
+ * they and theirs are, but neither the daemon nor a handler ever is. More than so many are not expected. */
 #define INHERITED_MAX 64
-static pid_t inherited[INHERITED_MAX];
+static struct tree_process inherited[INHERITED_MAX];
 static size_t n_inherited;
+
+/* How often, and after which time, /proc is read again if that has failed. */
+#define READS_MAX 20
+#define READ_DELAY_USEC (100 * USEC_PER_MSEC)
 
 bool guard_is_needed(void) {
 	const char *socket = getenv("NOTIFY_SOCKET"), *service = getenv("SYSTEMD_EXEC_PID");
@@ -38,7 +45,7 @@ static void look_at_inherited(void) {
 	if (tree_read(&proc, &tree) == 0)
 		for (size_t i = 0; i < tree.n && n_inherited < INHERITED_MAX; i++)
 			if (tree.processes[i].parent == getpid())
-				inherited[n_inherited++] = tree.processes[i].pid;
+				inherited[n_inherited++] = tree.processes[i];
 	tree_source_close(&proc);
 }
 
@@ -49,44 +56,66 @@ static void *no_owner(pid_t leader, void *userdata) {
 	return NULL;
 }
 
-/* SIGKILL to everything that descends from us and was not inherited. How many of our own children that has reached: only those are
- * worth waiting for. */
-static unsigned kill_descendants(const struct tree_source *proc) {
-	CLEANUP(tree_clear) struct tree tree = {0};
-	unsigned children = 0;
-	struct tree_process *self;
-
-	if (tree_read(proc, &tree) < 0)
-		return 0;
-	self = tree_find(&tree, getpid());
-	if (self)
-		self->owner = self;
-	/* Their descendants are theirs. A child's id is nobody else's as long as we have not waited for it. */
+/* What is not to be killed, nor what descends from it. */
+static void spare(struct tree *tree) {
 	for (size_t i = 0; i < n_inherited; i++) {
-		struct tree_process *p = tree_find(&tree, inherited[i]);
+		struct tree_process *p = tree_find(tree, inherited[i].pid);
 
-		if (p && p->parent == getpid())
+		/* It may have ended long ago, and its id be somebody else's. */
+		if (p && p->start == inherited[i].start)
 			p->owner = inherited;
 	}
+	for (size_t i = 0; i < tree->n; i++)
+		if (tree->processes[i].session == getsid(0) && tree->processes[i].pid != getpid())
+			tree->processes[i].owner = inherited;
+}
+
+/* SIGKILL to everything that descends from us and is not to be spared. How many of our own children that has reached: only those are
+ * worth waiting for. -errno if nobody could be looked for. */
+static int kill_descendants(const struct tree_source *proc) {
+	CLEANUP(tree_clear) struct tree tree = {0};
+	int children = 0, r = tree_read(proc, &tree);
+	struct tree_process *self;
+
+	if (r < 0)
+		return r;
+	self = tree_find(&tree, getpid());
+	if (!self)
+		return -ESRCH;
+	self->owner = self;
+	spare(&tree);
 	tree_own(&tree, no_owner, NULL);
 	for (size_t i = 0; i < tree.n; i++) {
 		const struct tree_process *p = tree.processes + i;
 
-		if (p->owner == self && self && p != self && kill(p->pid, SIGKILL) == 0)
+		if (p->owner == self && p != self && tree_signal(proc, p->pid, p->start, SIGKILL) == 0)
 			children += p->parent == getpid();
 	}
 	return children;
 }
 
 /* What our children had started becomes ours when they are gone, and is killed in its turn, until there is nobody that we can kill. */
-static void kill_what_is_left(void) {
-	struct tree_source proc = TREE_SOURCE_INIT;
+static void kill_what_is_left(struct tree_source *proc) {
+	unsigned failures = 0;
+	int n;
 
-	tree_source_fill(&proc);
-	while (kill_descendants(&proc) > 0 && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
+	tree_source_drain(proc);
+	while ((n = kill_descendants(proc)) != 0) {
+		if (n < 0 && ++failures >= READS_MAX) {
+			log_error("the daemon has ended, and what its handlers have left behind may live on: /proc cannot be read: %s",
+				  strerror(-n));
+			return;
+		}
+		if (n < 0) {
+			(void)usleep(READ_DELAY_USEC);
+			tree_source_drain(proc);
+			continue;
+		}
+		if (waitpid(-1, NULL, 0) < 0 && errno != EINTR)
+			return;
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
-	tree_source_close(&proc);
+	}
 }
 
 /* Ends as the daemon has ended. */
@@ -108,8 +137,11 @@ _Noreturn static void end_like(int status) {
 
 /* The guard's whole life. */
 _Noreturn static void watch(pid_t daemon, const sigset_t *signals) {
+	struct tree_source proc = TREE_SOURCE_INIT;
 	int status = 0;
 
+	/* While there are descriptors. */
+	tree_source_fill(&proc);
 	/* It knows no secrets, but the daemon's environment. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	for (;;) {
@@ -122,7 +154,7 @@ _Noreturn static void watch(pid_t daemon, const sigset_t *signals) {
 		/* Others are not ours, or were lost by the daemon. */
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 			if (pid == daemon) {
-				kill_what_is_left();
+				kill_what_is_left(&proc);
 				end_like(status);
 			}
 		}

@@ -42,10 +42,14 @@ static int prepare(struct queue *q, struct delivery *d) {
 
 /* Publishes what is ready but for the message. Takes ownership of p, which may be NULL: no memory. */
 static void publish(struct queue *q, struct delivery *d, struct publication *p) {
+	int r = 0;
+
 	queue_publish_begin(q, d);
-	if (p && prepare(q, d) == 0)
+	if (p)
+		r = prepare(q, d);
+	if (p && r == 0)
 		p->message = TAKE(d->message);
-	queue_publish_add(q, d, ERRAND_COPY, p);
+	queue_publish_add(q, d, ERRAND_COPY, p, r);
 	queue_publish_wait(q, d);
 }
 

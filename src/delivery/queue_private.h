@@ -180,8 +180,9 @@ void queue_refuse_body(struct queue *q, struct delivery *d);
 void queue_publish_begin(struct queue *q, struct delivery *d);
 
 /* Publishes p, which is ready but for the callback, as an errand of the delivery. Takes ownership. NULL, or without the message or a
- * name: there was no memory for it. The message of an ERRAND_COPY is the delivery's own. */
-void queue_publish_add(struct queue *q, struct delivery *d, enum errand_kind kind, struct publication *p);
+ * name: there was no memory for it. `error`: 0, or -errno if it could not be made ready; then the errand has failed for that. The
+ * message of an ERRAND_COPY is the delivery's own. */
+void queue_publish_add(struct queue *q, struct delivery *d, enum errand_kind kind, struct publication *p, int error);
 
 /* After the last one: once all are done it is decided what follows. Maybe at once, and then d may be gone. */
 void queue_publish_wait(struct queue *q, struct delivery *d);

@@ -180,14 +180,18 @@ void queue_publish_begin(struct queue *q, struct delivery *d) {
 	queue_work_move(q, d, DELIVERY_PUBLISHING);
 }
 
-void queue_publish_add(struct queue *q, struct delivery *d, enum errand_kind kind, struct publication *p) {
+static bool is_ready(const struct publication *p) {
+	return p && p->exchange && p->routing_key && p->message && (p->delay_usec == 0 || p->delay_target);
+}
+
+void queue_publish_add(struct queue *q, struct delivery *d, enum errand_kind kind, struct publication *p, int error) {
 	struct errand *e = &d->errands[d->n_errands];
-	int r = -ENOMEM;
+	int r = error < 0 ? error : -ENOMEM;
 
 	assert(d->n_errands < ERRANDS_MAX);
 	d->n_errands++;
 	*e = (struct errand){.delivery = d, .kind = kind, .result = PUBLISH_FAILED};
-	if (p && p->exchange && p->routing_key && p->message && (p->delay_usec == 0 || p->delay_target)) {
+	if (error == 0 && is_ready(p)) {
 		e->target = describe_target(p);
 		e->blind = kind != ERRAND_COPY && kind != ERRAND_FORWARD && is_direct(p->routing_key);
 		p->done = on_done;

@@ -42,15 +42,22 @@ bool queue_reply_wanted(const struct queue *q, const struct delivery *d) {
 	return q->config->forward.present || reply_is_wanted(q, d);
 }
 
-/* What the handler wrote, for one of those who get it; the last one gets the original. */
-static struct message *take_output(struct delivery *d, bool last) {
+/* What the handler wrote, for one of those who get it; the last one gets the original. -errno. */
+static int take_output(struct delivery *d, bool last, struct message **ret) {
 	CLEANUP(message_free) struct message *m = NULL;
+	int r;
 
-	if (last)
-		return TAKE(d->output);
-	if (message_new(&m) < 0 || message_copy_body(m, d->output) < 0)
-		return NULL;
-	return TAKE(m);
+	if (last) {
+		*ret = TAKE(d->output);
+		return 0;
+	}
+	r = message_new(&m);
+	if (r == 0)
+		r = message_copy_body(m, d->output);
+	if (r < 0)
+		return r;
+	*ret = TAKE(m);
+	return 0;
 }
 
 /* NULL: no memory. */
@@ -119,22 +126,23 @@ bool queue_reply_publish(struct queue *q, struct delivery *d) {
 	CLEANUP(strbuf_free) struct strbuf routing_key = STRBUF_INIT;
 	bool forward = q->config->forward.present, reply = reply_is_wanted(q, d);
 	uint64_t now_sec = (uint64_t)time(NULL);
-	struct message *m;
+	struct message *m = NULL;
+	int r;
 
 	if ((!reply && !forward) || !make_names(q, d, &exchange, &routing_key))
 		return false;
 	queue_publish_begin(q, d);
 	if (reply) {
-		m = take_output(d, !forward);
-		if (m && answer_reply(m, d->message, q->config->reply.content_type, now_sec) < 0)
-			m = message_free(m);
-		queue_publish_add(q, d, ERRAND_REPLY, make_reply(q, d, m));
+		r = take_output(d, !forward, &m);
+		if (r == 0)
+			r = answer_reply(m, d->message, q->config->reply.content_type, now_sec);
+		queue_publish_add(q, d, ERRAND_REPLY, make_reply(q, d, TAKE(m)), r);
 	}
 	if (forward) {
-		m = take_output(d, true);
-		if (m && answer_forward(m, d->message, q->config->forward.content_type, now_sec) < 0)
-			m = message_free(m);
-		queue_publish_add(q, d, ERRAND_FORWARD, make_forward(q, m, &exchange, &routing_key));
+		r = take_output(d, true, &m);
+		if (r == 0)
+			r = answer_forward(m, d->message, q->config->forward.content_type, now_sec);
+		queue_publish_add(q, d, ERRAND_FORWARD, make_forward(q, TAKE(m), &exchange, &routing_key), r);
 	}
 	queue_publish_wait(q, d);
 	return true;
@@ -143,12 +151,13 @@ bool queue_reply_publish(struct queue *q, struct delivery *d) {
 bool queue_reply_error(struct queue *q, struct delivery *d) {
 	struct copy_reason why = queue_copy_explain(q, d);
 	struct message *m = NULL;
+	int r;
 
 	if (!q->config->reply.errors || !reply_is_wanted(q, d) || has_nul(&d->message->properties.reply_to))
 		return false;
 	queue_publish_begin(q, d);
-	(void)answer_error(d->message, &why, &m);
-	queue_publish_add(q, d, ERRAND_ERROR, make_reply(q, d, m));
+	r = answer_error(d->message, &why, &m);
+	queue_publish_add(q, d, ERRAND_ERROR, make_reply(q, d, m), r);
 	queue_publish_wait(q, d);
 	return true;
 }

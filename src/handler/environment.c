@@ -170,7 +170,16 @@ static int set_text(struct environment *env, const char *name, const struct text
 	return 0;
 }
 
-static int add_base(struct environment *env, const char *home, const char *user, const struct config_handler *handler) {
+/* Whether the message belongs to a trace that its handler is told of. */
+static bool is_traced(const struct config_queue *queue, const struct message *m) {
+	return m && queue->handler.metadata != CONFIG_METADATA_NONE && trace_parent(m);
+}
+
+static bool is_trace_state(const char *setting) {
+	return strncmp(setting, "TRACESTATE=", strlen("TRACESTATE=")) == 0;
+}
+
+static int add_base(struct environment *env, const char *home, const char *user, const struct config_handler *handler, bool traced) {
 	int r = handler->path ? set(env, "PATH", handler->path) : 0;
 
 	if (r == 0)
@@ -184,6 +193,8 @@ static int add_base(struct environment *env, const char *home, const char *user,
 
 		if (!strchr(*s, '='))
 			continue; /* the configuration allows none; a name without a value is no variable */
+		if (traced && is_trace_state(*s))
+			continue; /* a state belongs to its parent, which the message's replaces */
 		strbuf_append_str(&env->text, *s);
 		r = commit(env, start);
 	}
@@ -356,7 +367,7 @@ int environment_build(struct environment *env, const char *home, const char *use
 
 	environment_reset(env);
 	env->message_max = message_max;
-	r = add_base(env, home, user, &queue->handler);
+	r = add_base(env, home, user, &queue->handler, is_traced(queue, m));
 	if (r == 0 && m)
 		r = add_message(env, queue, m, attempt);
 	return r < 0 ? r : environment_finish(env);

@@ -121,6 +121,45 @@ def test_what_was_there_before_is_left_alone(broker, rabbit, daemon, ledger, nam
     os.kill(before, signal.SIGKILL)
 
 
+def test_what_comes_of_what_was_there_before_is_left_alone(broker, rabbit, daemon, ledger, name):
+    """A child of the script ends while the daemon runs, and leaves a child of its own behind."""
+    queue = rabbit.declare(name())
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{"name": queue, "handler": shell(FAMILY, ledger, 300)}]),
+               start=False, service=False)
+    d.arguments = ["/bin/sh", "-c", '{ sleep 300 & echo "before $!" >>"$0"; while ! [ -e "$0.go" ]; do sleep 0.1; done; } & '
+                   'exec "$@"', str(ledger), *d.arguments]
+    d.start()
+    before, = [int(line[0]) for line in ledger.of("before")]
+    rabbit.publish(queue)
+    wait_until(lambda: ledger.of("escaped"), what="a handler's child")
+    Path(f"{ledger}.go").touch()
+    wait_until(lambda: before in children(d.pid), what="the orphan is the guard's")
+    inner = next(pid for pid in children(d.pid) if pid != before)
+    os.kill(inner, signal.SIGKILL)
+    assert d.wait() == -signal.SIGKILL
+    assert not is_alive(int(ledger.of("escaped")[0][0]))
+    assert is_alive(before)
+    os.kill(before, signal.SIGKILL)
+
+
+def test_a_guard_that_sees_nothing_says_so(broker, rabbit, daemon, ledger, name):
+    if os.geteuid() != 0:
+        pytest.skip("only root can take /proc away")
+    queue = rabbit.declare(name())
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{"name": queue, "handler": shell(FAMILY, ledger, 300)}]),
+               start=False, service=False)
+    d.arguments = ["unshare", "--mount", "/bin/sh", "-c", 'umount -l /proc && exec "$@"', "sh", *d.arguments]
+    d.start()
+    rabbit.publish(queue)
+    wait_until(lambda: ledger.of("escaped"), what="a handler's child")
+    inner, = children(d.pid)
+    os.kill(inner, signal.SIGKILL)
+    assert d.wait() == -signal.SIGKILL
+    d.wait_log("the daemon has ended, and what its handlers have left behind may live on: /proc cannot be read")
+    for word in ("child", "escaped"):
+        os.kill(int(ledger.of(word)[0][0]), signal.SIGKILL)
+
+
 def test_no_guard_where_systemd_says_that_it_has_started_us(broker, rabbit, daemon, name):
     """A service of another type than notify. With a guard it would get each signal of systemd twice."""
     queue = rabbit.declare(name())

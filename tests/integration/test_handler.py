@@ -14,9 +14,17 @@ DELIVERY = {b"AMQP_QUEUE", b"AMQP_EXCHANGE", b"AMQP_ROUTING_KEY", b"AMQP_DELIVER
             b"AMQP_ATTEMPT", b"AMQP_BODY_SIZE"}
 
 # What systemd gives the daemon and no handler may inherit.
-SYSTEMD = {"LISTEN_PID": "1", "LISTEN_FDNAMES": "x", "CREDENTIALS_DIRECTORY": "/run/credentials/x",
-           "INVOCATION_ID": "0123456789abcdef0123456789abcdef", "STATE_DIRECTORY": "/var/lib/x",
-           "RUNTIME_DIRECTORY": "/run/x", "MANAGERPID": "1", "SYSTEMD_EXEC_PID": "1", "MEMORY_PRESSURE_WATCH": "/x",
+# What systemd.exec(5) lists, but for what a handler has of its own (PATH, LANG, HOME, USER) and what the harness sets.
+SYSTEMD = {"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "x", "CREDENTIALS_DIRECTORY": "/run/credentials/x",
+           "INVOCATION_ID": "0123456789abcdef0123456789abcdef", "RUNTIME_DIRECTORY": "/run/x", "STATE_DIRECTORY": "/var/lib/x",
+           "CACHE_DIRECTORY": "/var/cache/x", "LOGS_DIRECTORY": "/var/log/x", "CONFIGURATION_DIRECTORY": "/etc/x",
+           "MAINPID": "1", "MANAGERPID": "1", "SYSTEMD_EXEC_PID": "1", "PIDFILE": "/run/x.pid", "JOURNAL_STREAM": "1:1",
+           "LOG_NAMESPACE": "x", "LOGNAME": "x", "SHELL": "/bin/x", "TERM": "x", "XDG_RUNTIME_DIR": "/run/user/0", "XDG_SEAT": "x",
+           "XDG_VTNR": "1", "SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0",
+           "MONITOR_SERVICE_RESULT": "success", "MONITOR_EXIT_CODE": "exited", "MONITOR_EXIT_STATUS": "0",
+           "MONITOR_INVOCATION_ID": "0123456789abcdef0123456789abcdef", "MONITOR_UNIT": "x.service", "TRIGGER_UNIT": "x.path",
+           "TRIGGER_PATH": "/x", "TRIGGER_TIMER_REALTIME_USEC": "1", "TRIGGER_TIMER_MONOTONIC_USEC": "1",
+           "MEMORY_PRESSURE_WATCH": "/x", "MEMORY_PRESSURE_WRITE": "eA==", "FDSTORE": "1",
            "LD_PRELOAD_X": "x", "SECRET_OF_THE_DAEMON": "hunter2"}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from faults import Load, QUICK, wait_handled
-from harness import EXECUTABLE, configuration, reachable, wait_until
+from harness import EXECUTABLE, configuration, reachable, shell, wait_until
 
 # It makes no process and opens no pipe itself, which would be refused, too.
 WORK = """
@@ -101,6 +101,28 @@ def test_row_24_no_more_processes(refuse):
 @pytest.mark.parametrize("error", ["EMFILE", "ENFILE"])
 def test_row_25_no_more_descriptors(refuse, error):
     refuse("pipe2", error, "cannot prepare .*: Too many open files")
+
+
+def test_why_a_reply_cannot_be_made(broker, rabbit, daemon, ledger, name, tmp_path):
+    """Where output goes to two, the second one gets a duplicate of its memory file: what is refused then is told as it is."""
+    if not shutil.which("strace") or os.geteuid() != 0:
+        pytest.skip("needs strace, and root to attach it")
+    queue, replies, results = rabbit.declare(name()), rabbit.declare(name("replies")), rabbit.declare(name("results"))
+    d = daemon(configuration(broker={"url": broker.url}, queues=[{
+        "name": queue, "reply": {}, "forward": {"routing_key": results}, "requeue": {"delay": "200ms"}, "handler": shell(
+            'echo "start x" >>"$1"; while ! [ -e "$1.go" ]; do sleep 0.1; done; head -c 200000 /dev/zero', ledger)}]))
+    rabbit.publish(queue, reply_to=replies)
+    ledger.wait(1, "start")
+    # The first one seals the memory file.
+    with injected(d, "fcntl", "EMFILE:when=2", tmp_path) as trace:
+        Path(f"{ledger}.go").touch()
+        failed, = d.wait_settled(1, decision="requeue")
+        assert refusals(trace) == 1, trace.read_text()
+    assert failed["reason"] == '"the reply could not be published: Too many open files"'
+    d.wait_settled(1, decision="ack")
+    d.stop()
+    assert [len(body) for _, body in rabbit.drain(replies)] == [200_000]
+    assert set(len(body) for _, body in rabbit.drain(results)) == {200_000}
 
 
 def test_row_25_no_memory_files(refuse):

@@ -399,6 +399,17 @@ START_TEST(the_trace_of_the_message_replaces_the_configured_one) {
 	ck_assert_str_eq(get("TRACEPARENT"), PARENT);
 	ck_assert_str_eq(get("TRACESTATE"), "a=1");
 	table_clear(&message->properties.headers);
+	/* Both or none: what is configured says nothing of the message's trace. */
+	add_str("traceparent", PARENT);
+	build();
+	ck_assert_str_eq(get("TRACEPARENT"), PARENT);
+	ck_assert_ptr_null(get("TRACESTATE"));
+	queue.handler.metadata = CONFIG_METADATA_NONE;
+	build();
+	ck_assert_str_eq(get("TRACEPARENT"), "mine");
+	ck_assert_str_eq(get("TRACESTATE"), "mine");
+	queue.handler.metadata = CONFIG_METADATA_ENV;
+	table_clear(&message->properties.headers);
 	add_str("traceparent", "malformed");
 	add_str("tracestate", "a=1");
 	build();
