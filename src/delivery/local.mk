@@ -19,12 +19,14 @@ libexecd_a_SOURCES += \
 	%D%/tail.c %D%/tail.h
 
 check_PROGRAMS += tests/unit/test_answer tests/unit/test_copy tests/unit/test_dispatcher tests/unit/test_outcome tests/unit/test_pause \
-	tests/unit/test_rate tests/unit/test_record tests/unit/test_results tests/unit/test_retry tests/unit/test_tail
+	tests/unit/test_queue tests/unit/test_rate tests/unit/test_record tests/unit/test_results tests/unit/test_retry tests/unit/test_tail
 tests_unit_test_answer_SOURCES = tests/unit/test_answer.c
 tests_unit_test_copy_SOURCES = tests/unit/test_copy.c
 tests_unit_test_dispatcher_SOURCES = tests/unit/test_dispatcher.c
 tests_unit_test_outcome_SOURCES = tests/unit/test_outcome.c
 tests_unit_test_pause_SOURCES = tests/unit/test_pause.c
+tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/check_main.h tests/unit/config_files.h tests/unit/privileges_of.h \
+	tests/unit/scratch.h
 tests_unit_test_rate_SOURCES = tests/unit/test_rate.c
 tests_unit_test_record_SOURCES = tests/unit/test_record.c
 tests_unit_test_results_SOURCES = tests/unit/test_results.c

@@ -20,6 +20,14 @@
 #include <unistd.h>
 
 #define FAKE_CHANNELS 16
+#define FAKE_CHANNEL_OPEN (20 << 16 | 10)
+#define FAKE_CHANNEL_CLOSE (20 << 16 | 40)
+#define FAKE_EXCHANGE_DECLARE (40 << 16 | 10)
+#define FAKE_QUEUE_DECLARE (50 << 16 | 10)
+#define FAKE_QUEUE_BIND (50 << 16 | 20)
+#define FAKE_BASIC_QOS (60 << 16 | 10)
+#define FAKE_BASIC_CONSUME (60 << 16 | 20)
+#define FAKE_BASIC_CANCEL (60 << 16 | 30)
 #define FAKE_NAMES 64
 #define FAKE_UNSETTLED 1024
 
@@ -44,7 +52,7 @@ struct fake_broker {
 	uint16_t port;
 	pthread_t thread;
 	/* What it does; set before it is started. */
-	bool refuse_login;           /* answers the login with 403 */
+	atomic_bool refuse_login;    /* answers the login with 403 */
 	bool mute;                   /* accepts, and never says a word */
 	unsigned deliveries;         /* messages sent after each basic.consume */
 	uint64_t tags_before;        /* what the first tag of a channel comes after */
@@ -57,6 +65,8 @@ struct fake_broker {
 	const char *refused_queue;   /* queue.declare of this one is answered with channel.close 406 */
 	bool mute_on_confirm_select; /* confirm.select is not answered, once */
 	atomic_bool hold_declares;   /* queue.declare is not answered */
+	atomic_uint hold_method;     /* the next such method (class << 16 | method) is not answered; 0: none */
+	bool deliver_on_close;       /* a message that was sent already when the channel.close came */
 	atomic_bool hold_confirms;   /* nothing that is published is confirmed, but by the test */
 	atomic_bool deaf;            /* does not read */
 	atomic_bool slow;            /* takes its time to read */
@@ -79,6 +89,10 @@ struct fake_broker {
 	atomic_bool is_publisher; /* the client's name says so */
 	atomic_uint optional;     /* basic.publish that is not mandatory */
 	atomic_uint opens;        /* channel.open */
+	atomic_uint opened;       /* the last channel that was opened */
+	atomic_uint channel_closes; /* channel.close; held back or not */
+	atomic_uint late;         /* the method that was held back, by hold_method, and has not been answered yet; 0: none */
+	unsigned late_channel;
 	atomic_ullong largest;    /* body frame */
 	atomic_ullong body_bytes; /* that arrived */
 	atomic_uint declares;     /* answered or not */
@@ -377,10 +391,38 @@ static inline void fake_settle(struct fake_broker *f, int fd, unsigned channel, 
 	atomic_fetch_add(count, 1);
 }
 
+/* The answer to what hold_method has held back, from the test or with the next channel.close. */
+static inline bool fake_answer_late(struct fake_broker *f, int fd) {
+	uint32_t id = atomic_exchange(&f->late, 0);
+	struct fake_buffer b = fake_method(id >> 16, (id & 0xffff) + 1);
+
+	if (id == 0)
+		return true;
+	if (id == FAKE_CHANNEL_OPEN)
+		fake_put_long(&b, "");
+	if (id == FAKE_QUEUE_DECLARE) {
+		fake_put_short(&b, "work");
+		fake_put_number(&b, 0, 8);
+	}
+	if (id == FAKE_BASIC_CONSUME || id == FAKE_BASIC_CANCEL)
+		fake_put_short(&b, "fake-tag");
+	return fake_send(fd, 1, f->late_channel, &b);
+}
+
 /* Answers one method; false ends the connection. */
 static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, const uint8_t *payload, uint32_t id) {
 	struct fake_buffer b;
 
+	if (id == FAKE_CHANNEL_CLOSE) {
+		fake_note(f, channel, "close");
+		atomic_fetch_add(&f->channel_closes, 1);
+	}
+	if (id == atomic_load(&f->hold_method)) {
+		f->late_channel = channel;
+		atomic_store(&f->hold_method, 0);
+		atomic_store(&f->late, id);
+		return true;
+	}
 	switch (id) {
 	case 10 << 16 | 11: /* start-ok */
 		if (f->refuse_login) {
@@ -403,14 +445,15 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		atomic_fetch_add(&f->closes, 1);
 		b = fake_method(10, 51);
 		return fake_send(fd, 1, 0, &b);
-	case 20 << 16 | 10: /* channel.open */
+	case FAKE_CHANNEL_OPEN:
 		f->content[channel].tag = 0;
 		f->deliveries_of[channel] = (struct fake_deliveries){.tag = f->tags_before};
+		atomic_store(&f->opened, channel);
 		atomic_fetch_add(&f->opens, 1);
 		b = fake_method(20, 11);
 		fake_put_long(&b, "");
 		return fake_send(fd, 1, channel, &b);
-	case 50 << 16 | 10: /* queue.declare */
+	case FAKE_QUEUE_DECLARE:
 		if (f->missing_queue_once) {
 			f->missing_queue_once = false;
 			b = fake_method(20, 40);
@@ -428,23 +471,33 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		}
 		b = fake_method(85, 11);
 		return fake_send(fd, 1, channel, &b);
-	case 20 << 16 | 40: /* channel.close */
+	case FAKE_EXCHANGE_DECLARE:
+		b = fake_method(40, 11);
+		return fake_send(fd, 1, channel, &b);
+	case FAKE_QUEUE_BIND:
+		b = fake_method(50, 21);
+		return fake_send(fd, 1, channel, &b);
+	case FAKE_CHANNEL_CLOSE:
+		if (f->deliver_on_close)
+			fake_deliver(f, fd, channel);
+		if (!fake_answer_late(f, fd))
+			return false;
 		b = fake_method(20, 41);
 		return fake_send(fd, 1, channel, &b);
 	case 60 << 16 | 40:
 		fake_receive(f, fd, 1, channel, payload, 0);
 		return true;
-	case 60 << 16 | 10: /* qos */
+	case FAKE_BASIC_QOS:
 		b = fake_method(60, 11);
 		return fake_send(fd, 1, channel, &b);
-	case 60 << 16 | 20: /* consume */
+	case FAKE_BASIC_CONSUME:
 		b = fake_method(60, 21);
 		fake_put_short(&b, "fake-tag");
 		if (!fake_send(fd, 1, channel, &b))
 			return false;
 		fake_after_consume(f, fd, channel);
 		return true;
-	case 60 << 16 | 30: /* cancel */
+	case FAKE_BASIC_CANCEL:
 		fake_note(f, channel, "cancel");
 		if (f->mute_on_cancel) {
 			atomic_fetch_add(&f->cancels, 1);

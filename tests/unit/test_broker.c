@@ -6,46 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <systemd/sd-event.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "broker/broker.h"
+#include "broker_loop.h"
 #include "fake_broker.h"
 #include "privileges_of.h"
 
-#define PATIENCE_USEC (20 * USEC_PER_SEC)
 #define HELD_MAX 256
 
 static struct fake_broker fake;
-static sd_event *event;
 static struct config *config;
 static struct broker *broker;
 static struct consumer *consumer;
 static struct consumer *second;
 
-/* Seconds by which every clock of this process runs ahead. */
-static atomic_int clock_skew;
-/* The broker's thread is to wait when it asks for the time, which it does before it reads and before it takes what was
- * posted; it does wait. */
-static atomic_bool hold;
-static atomic_bool held;
 /* So many sends are left until the connection breaks; below 0: any number. */
 static atomic_int sends_left = -1;
-
-int clock_gettime(clockid_t id, struct timespec *ts) {
-	int r;
-
-	while (atomic_load(&hold) && gettid() != getpid()) {
-		atomic_store(&held, true);
-		usleep(1000);
-	}
-	r = (int)syscall(SYS_clock_gettime, id, ts);
-	ts->tv_sec += atomic_load(&clock_skew);
-	return r;
-}
 
 /* Visible, because it is librabbitmq that is to find it. */
 __attribute__((visibility("default"))) ssize_t send(int fd, const void *data, size_t len, int flags) {
@@ -164,33 +143,6 @@ static const struct consumer_callbacks consumer_callbacks = {
 	.cancelled = on_cancelled,
 };
 
-/* Turns the loop until the condition holds; not to come to that is a failure. */
-#define ck_until(condition)                                                                                            \
-	do {                                                                                                           \
-		uint64_t until_ = clock_now_usec() + PATIENCE_USEC;                                                    \
-		while (!(condition)) {                                                                                 \
-			ck_assert_msg(clock_now_usec() < until_, "did not come: %s", #condition);                      \
-			ck_assert_int_ge(sd_event_run(event, 20000), 0);                                               \
-		}                                                                                                      \
-	} while (0)
-
-/* The same without the loop: the main thread stalls. */
-#define ck_until_stalled(condition)                                                                                    \
-	do {                                                                                                           \
-		uint64_t until_ = clock_now_usec() + PATIENCE_USEC;                                                    \
-		while (!(condition)) {                                                                                 \
-			ck_assert_msg(clock_now_usec() < until_, "did not come: %s", #condition);                      \
-			usleep(10000);                                                                                 \
-		}                                                                                                      \
-	} while (0)
-
-static void turn_for(uint64_t usec) {
-	uint64_t until = clock_now_usec() + usec;
-
-	while (clock_now_usec() < until)
-		ck_assert_int_ge(sd_event_run(event, 10000), 0);
-}
-
 /* `urls`: the key and its value. The queues are "work" and "more". */
 static void start_broker_with(const char *urls) {
 	char path[] = "/tmp/test_broker.XXXXXX";
@@ -221,12 +173,16 @@ static void start_broker(uint16_t port) {
 }
 
 static void start_consumer(void) {
-	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &consumer), 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen,
+					     &consumer),
+			 0);
 	ck_assert_int_eq(consumer_consume(consumer, 8), 0);
 }
 
 static void start_second_consumer(void) {
-	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[1], &consumer_callbacks, &seen, &second), 0);
+	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[1], &consumer_callbacks, &seen,
+					     &second),
+			 0);
 	ck_assert_int_eq(consumer_consume(second, 8), 0);
 }
 
@@ -913,25 +869,6 @@ START_TEST(free_may_be_called_by_a_callback) {
 }
 END_TEST
 
-/* One for each channel that RabbitMQ allows. */
-START_TEST(consumers_have_a_limit) {
-	struct consumer *more;
-
-	start_broker(fake.port);
-	start_consumer();
-	for (unsigned i = 1; i < BROKER_CONSUMERS_MAX; i++)
-		ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[1], &consumer_callbacks, &seen, &more), 0);
-	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &second), -ENOBUFS);
-	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
-	ck_assert_ptr_null(consumer_free(more));
-	more = NULL;
-	/* The place is free when the thread says so, and not before. */
-	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &second), -ENOBUFS);
-	ck_until(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &second) == 0);
-	ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &consumer_callbacks, &seen, &more), -ENOBUFS);
-}
-END_TEST
-
 START_TEST(states_have_names) {
 	ck_assert_str_eq(broker_state_to_string(BROKER_WAITING), "waiting");
 	ck_assert_str_eq(broker_state_to_string((enum broker_state)99), "unknown");
@@ -978,7 +915,6 @@ int main(void) {
 	tcase_add_test(with, stop_by_timeout_is_the_last_callback);
 	tcase_add_test(with, mute_broker_is_overdue_one_day);
 	tcase_add_test(with, free_needs_no_stop);
-	tcase_add_test(with, consumers_have_a_limit);
 	tcase_add_checked_fixture(without, setup, teardown);
 	tcase_set_timeout(without, 60);
 	tcase_add_test(without, cancel_needs_no_connection);

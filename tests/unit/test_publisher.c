@@ -5,37 +5,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <systemd/sd-event.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "broker/publisher.h"
+#include "broker_loop.h"
 #include "check_main.h"
 #include "fake_broker.h"
 #include "privileges_of.h"
 
-#define PATIENCE_USEC (20 * USEC_PER_SEC)
 #define JOBS_MAX 160
 /* The channels of the lanes. */
 #define LANE0 2
 #define LANE1 3
 
 static struct fake_broker fake;
-static sd_event *event;
 static struct config *config;
 static struct publisher *publisher;
-
-/* Seconds by which every clock of this process runs ahead. */
-static atomic_int clock_skew;
-
-int clock_gettime(clockid_t id, struct timespec *ts) {
-	int r = (int)syscall(SYS_clock_gettime, id, ts);
-
-	ts->tv_sec += atomic_load(&clock_skew);
-	return r;
-}
 
 /* What was called back, by number of the publication. */
 static struct {
@@ -92,23 +79,6 @@ static void on_blocked(struct publisher *p, bool blocked, const char *reason, vo
 }
 
 static const struct publisher_callbacks callbacks = {.state = on_state, .blocked = on_blocked};
-
-/* Turns the loop until the condition holds; not to come to that is a failure. */
-#define ck_until(condition)                                                                                            \
-	do {                                                                                                           \
-		uint64_t until_ = clock_now_usec() + PATIENCE_USEC;                                                    \
-		while (!(condition)) {                                                                                 \
-			ck_assert_msg(clock_now_usec() < until_, "did not come: %s", #condition);                      \
-			ck_assert_int_ge(sd_event_run(event, 20000), 0);                                               \
-		}                                                                                                      \
-	} while (0)
-
-static void turn_for(uint64_t usec) {
-	uint64_t until = clock_now_usec() + usec;
-
-	while (clock_now_usec() < until)
-		ck_assert_int_ge(sd_event_run(event, 10000), 0);
-}
 
 /* With two lanes. */
 static void start(uint16_t port, uint64_t confirm_timeout_usec) {

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* What a queue takes of others, and gives back. Whatever it does with messages is shown by the black-box tests. */
+#include <errno.h>
+#include <signal.h>
+#include <systemd/sd-event.h>
+
+#include "config_files.h"
+#include "delivery/queue.h"
+
+/* Nobody listens there. */
+#define BROKER "broker = { url = \"amqp://127.0.0.1:1\"; };\n"
+#define HANDLER "handler = { command = [ \"/bin/true\" ]; };"
+
+static sd_event *event;
+static struct config *config;
+static struct broker *broker;
+static struct publisher *publisher;
+static struct executor *executor;
+static struct dispatcher dispatcher;
+
+static void on_broker_state(struct broker *b, enum broker_state s, const struct broker_report *report, void *userdata) {
+}
+
+static void on_publisher_state(struct publisher *p, enum broker_state s, const struct broker_report *report,
+			       void *userdata) {
+}
+
+static void on_changed(struct queue *q, void *userdata) {
+	unsigned *changes = userdata;
+
+	(*changes)++;
+}
+
+static const struct broker_callbacks broker_callbacks = {.state = on_broker_state};
+static const struct publisher_callbacks publisher_callbacks = {.state = on_publisher_state};
+static const struct queue_callbacks queue_callbacks = {.changed = on_changed};
+
+static void start(const char *queues) {
+	char text[1024];
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	ck_assert_int_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	(void)snprintf(text, sizeof(text), BROKER "queues = ( %s );\n", queues);
+	config = load_text(text);
+	ck_assert_int_ge(sd_event_new(&event), 0);
+	ck_assert_int_eq(executor_new(event, &executor), 0);
+	dispatcher_init(&dispatcher, 1);
+	ck_assert_int_eq(broker_new(event, config, &config->brokers[0], &broker_callbacks, NULL, &broker), 0);
+	ck_assert_int_eq(publisher_new(event, config, &config->brokers[0], &publisher_callbacks, NULL, &publisher), 0);
+}
+
+static void stop(void) {
+	publisher = publisher_free(publisher);
+	broker = broker_free(broker);
+	executor = executor_free(executor);
+	event = sd_event_unref(event);
+	config = config_unref(config);
+}
+
+static int make(struct config *tree, unsigned *changes, struct queue **ret) {
+	return queue_new(event, tree, &tree->queues[0], broker, publisher, executor, &dispatcher, &queue_callbacks, changes, ret);
+}
+
+static uint32_t next_lane(void) {
+	uint32_t lane;
+
+	ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
+	publisher_free_lane(publisher, lane);
+	return lane;
+}
+
+START_TEST(lanes_are_given_back) {
+	static const struct {
+		const char *keys;
+		uint32_t lanes;
+	} cases[] = {
+		{"", 2},
+		{"reply = { };", 3},
+		{"forward = { exchange = \"results\"; };", 3},
+		{"reply = { }; forward = { exchange = \"results\"; };", 4},
+	};
+	unsigned changes = 0;
+	struct queue_view view;
+	struct queue *q;
+	char queue[256];
+
+	(void)snprintf(queue, sizeof(queue), "{ name = \"work\"; %s " HANDLER " }", cases[_i].keys);
+	start(queue);
+	ck_assert_int_eq(make(config, &changes, &q), 0);
+	ck_assert_uint_eq(next_lane(), cases[_i].lanes);
+	ck_assert_int_eq(queue_start(q), 0);
+	queue_stop(q);
+	queue_look(q, &view);
+	while (view.state != QUEUE_STOPPED) {
+		ck_assert_int_ge(sd_event_run(event, 20 * 1000 * 1000), 1);
+		queue_look(q, &view);
+	}
+	ck_assert_uint_gt(changes, 0);
+	queue_release_lanes(q);
+	ck_assert_uint_eq(next_lane(), 0);
+	/* Twice is as good as once. */
+	queue_release_lanes(q);
+	ck_assert_ptr_null(queue_free(q));
+	stop();
+}
+END_TEST
+
+/* When there is no room for a consumer. */
+START_TEST(lanes_are_given_back_after_a_failure) {
+	static const struct consumer_callbacks callbacks = {0};
+	struct consumer *consumer;
+	unsigned changes = 0;
+	struct queue *q;
+
+	start("{ name = \"work\"; reply = { }; " HANDLER " }");
+	for (unsigned i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &callbacks, NULL, &consumer), 0);
+	ck_assert_int_eq(make(config, &changes, &q), -ENOBUFS);
+	ck_assert_uint_eq(next_lane(), 0);
+	ck_assert_uint_eq(changes, 0);
+	stop();
+}
+END_TEST
+
+/* A queue that is freed gives its consumer back, while it consumes or not, and with it its configuration. */
+START_TEST(consumer_goes_with_its_queue) {
+	unsigned changes = 0;
+
+	start("{ name = \"work\"; " HANDLER " }");
+	for (unsigned i = 0; i < 4; i++) {
+		struct config *tree = load_text(BROKER "queues = ( { name = \"other\"; " HANDLER " } );\n");
+		struct queue *q;
+
+		ck_assert_int_eq(make(tree, &changes, &q), 0);
+		ck_assert_ptr_null(config_unref(tree));
+		ck_assert_str_eq(queue_config(q)->name, "other");
+		if (i % 2)
+			ck_assert_int_eq(queue_start(q), 0);
+		ck_assert_ptr_null(queue_free(q));
+	}
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_ge(sd_event_run(event, 10000), 0);
+	ck_assert_uint_eq(changes, 0);
+	stop();
+}
+END_TEST
+
+static void add_cases(Suite *s) {
+	TCase *t = tcase_create("queue");
+
+	tcase_add_checked_fixture(t, scratch_setup, scratch_teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, lanes_are_given_back, 0, 4);
+	tcase_add_test(t, lanes_are_given_back_after_a_failure);
+	tcase_add_test(t, consumer_goes_with_its_queue);
+	suite_add_tcase(s, t);
+}
+
+CHECK_MAIN("queue", add_cases)
