@@ -102,7 +102,8 @@ static void kill_what_is_left(struct tree_source *proc) {
 	tree_source_drain(proc);
 	while ((n = kill_descendants(proc)) != 0) {
 		if (n < 0 && ++failures >= READS_MAX) {
-			log_error("the daemon has ended, and what its handlers have left behind may live on: /proc cannot be read: %s",
+			log_event(LOG_EVENT_HANDLER_UNSTOPPED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-n))),
+				  "the daemon has ended, and what its handlers have left behind may live on: /proc cannot be read: %s",
 				  strerror(-n));
 			return;
 		}

@@ -91,7 +91,7 @@ START_TEST(lanes_are_given_back) {
 	ck_assert_int_eq(make(config, &changes, &q), 0);
 	ck_assert_uint_eq(next_lane(), cases[_i].lanes);
 	ck_assert_int_eq(queue_start(q), 0);
-	queue_stop(q);
+	queue_stop(q, "the test is over");
 	queue_look(q, &view);
 	while (view.state != QUEUE_STOPPED) {
 		ck_assert_int_ge(sd_event_run(event, 20 * 1000 * 1000), 1);
