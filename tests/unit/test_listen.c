@@ -60,7 +60,7 @@ START_TEST(makes_a_socket_for_its_group) {
 	struct stat st;
 	char *why;
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, &u, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &u, &why), 0);
 	ck_assert_int_eq(lstat(path, &st), 0);
 	ck_assert(S_ISSOCK(st.st_mode));
 	ck_assert_uint_eq(st.st_mode & 07777, 0660);
@@ -81,10 +81,10 @@ START_TEST(takes_a_group_by_name_or_number) {
 	/* Only root may choose any group. */
 	if (geteuid() != 0)
 		return;
-	ck_assert_int_eq(listen_unix_new(path, "4711", &u, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, "4711", NULL, &u, &why), 0);
 	ck_assert_uint_eq(u->group, 4711);
 	listen_unix_free(u);
-	ck_assert_int_eq(listen_unix_new(path, "daemon", &u, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, "daemon", NULL, &u, &why), 0);
 	ck_assert_uint_eq(u->group, 1);
 	listen_unix_free(u);
 }
@@ -94,7 +94,7 @@ START_TEST(an_unknown_group_is_an_error) {
 	struct listen_unix *u = NULL;
 	char *why;
 
-	ck_why(listen_unix_new(path, "no-such-group", &u, &why), -ESRCH, &why, "there is no group no-such-group");
+	ck_why(listen_unix_new(path, "no-such-group", NULL, &u, &why), -ESRCH, &why, "there is no group no-such-group");
 	ck_assert_uint_eq(files(), 0);
 }
 END_TEST
@@ -109,7 +109,7 @@ START_TEST(replaces_a_socket_of_the_dead) {
 	ck_assert_int_eq(listen(dead, 1), 0);
 	fd_close(dead);
 	ck_assert_int_eq(try_connect(), -ECONNREFUSED);
-	ck_assert_int_eq(listen_unix_new(path, NULL, &u, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &u, &why), 0);
 	ck_assert_int_eq(try_connect(), 0);
 	listen_unix_free(u);
 }
@@ -119,8 +119,8 @@ START_TEST(leaves_a_living_one_alone) {
 	struct listen_unix *first, *second = NULL;
 	char *why;
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, &first, &why), 0);
-	ck_why(listen_unix_new(path, NULL, &second, &why), -EADDRINUSE, &why, "another amqp-execd");
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &first, &why), 0);
+	ck_why(listen_unix_new(path, NULL, NULL, &second, &why), -EADDRINUSE, &why, "another amqp-execd");
 	ck_assert_ptr_null(second);
 	ck_assert_int_eq(try_connect(), 0);
 	listen_unix_free(first);
@@ -141,7 +141,7 @@ START_TEST(leaves_a_busy_one_alone) {
 		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		(void)!connect(clients[i], (struct sockaddr *)&a, sizeof(a));
 	}
-	ck_why(listen_unix_new(path, NULL, &u, &why), -EADDRINUSE, &why, "listens on");
+	ck_why(listen_unix_new(path, NULL, NULL, &u, &why), -EADDRINUSE, &why, "listens on");
 	ck_assert_uint_eq(files(), 1);
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
 		fd_close(clients[i]);
@@ -154,12 +154,12 @@ START_TEST(leaves_other_files_alone) {
 	char *why;
 
 	scratch_write("control.sock", 0600, "mine");
-	ck_why(listen_unix_new(path, NULL, &u, &why), -EEXIST, &why, "is no socket");
+	ck_why(listen_unix_new(path, NULL, NULL, &u, &why), -EEXIST, &why, "is no socket");
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert_int_eq(st.st_size, 4);
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(symlink("/nowhere", path), 0);
-	ck_why(listen_unix_new(path, NULL, &u, &why), -EEXIST, &why, "is no socket");
+	ck_why(listen_unix_new(path, NULL, NULL, &u, &why), -EEXIST, &why, "is no socket");
 }
 END_TEST
 
@@ -167,10 +167,27 @@ START_TEST(removes_only_its_own_file) {
 	struct listen_unix *first, *second;
 	char *why;
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, &first, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &first, &why), 0);
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(listen_unix_new(path, NULL, &second, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &second, &why), 0);
 	listen_unix_free(first);
+	ck_assert_int_eq(try_connect(), 0);
+	listen_unix_free(second);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
+/* Another group, and so another file, while the socket of before still listens. */
+START_TEST(replaces_its_own_file) {
+	struct listen_unix *first, *second;
+	struct stat st;
+	char *why;
+
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &first, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, geteuid() == 0 ? "4711" : NULL, first, &second, &why), 0);
+	listen_unix_free(first);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert(geteuid() != 0 || st.st_gid == 4711);
 	ck_assert_int_eq(try_connect(), 0);
 	listen_unix_free(second);
 	ck_assert_uint_eq(files(), 0);
@@ -181,11 +198,11 @@ START_TEST(says_what_is_wrong_with_a_path) {
 	struct listen_unix *u = NULL;
 	char long_path[200], *why;
 
-	ck_why(listen_unix_new("/nonexistent/control.sock", NULL, &u, &why), -ENOENT, &why, "/nonexistent");
+	ck_why(listen_unix_new("/nonexistent/control.sock", NULL, NULL, &u, &why), -ENOENT, &why, "/nonexistent");
 	memset(long_path, 'x', sizeof(long_path) - 1);
 	long_path[0] = '/';
 	long_path[sizeof(long_path) - 1] = '\0';
-	ck_why(listen_unix_new(long_path, NULL, &u, &why), -ENAMETOOLONG, &why, "at most 107 bytes");
+	ck_why(listen_unix_new(long_path, NULL, NULL, &u, &why), -ENAMETOOLONG, &why, "at most 107 bytes");
 }
 END_TEST
 
@@ -326,7 +343,7 @@ static void add_scratch_case(Suite *suite, const char *name, const TTest *const 
 static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "unix", makes_a_socket_for_its_group, takes_a_group_by_name_or_number, an_unknown_group_is_an_error,
 			 replaces_a_socket_of_the_dead, leaves_a_living_one_alone, leaves_a_busy_one_alone, leaves_other_files_alone,
-			 removes_only_its_own_file, says_what_is_wrong_with_a_path);
+			 removes_only_its_own_file, replaces_its_own_file, says_what_is_wrong_with_a_path);
 	ADD_SCRATCH_CASE(suite, "tcp", listens_on_addresses, all_is_both, says_what_is_wrong_with_an_address);
 	ADD_SCRATCH_CASE(suite, "inherited", takes_over_what_it_knows, nothing_handed_over_is_nothing);
 }
