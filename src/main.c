@@ -228,7 +228,7 @@ int main(int argc, char **argv) {
 	}
 	/* Passwords are about to be in our memory: no core dumps, and no reading through /proc by the same user. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	r = config_load(args.config, &problems, &config);
+	r = (ask ? config_examine : config_load)(args.config, &problems, &config);
 	tell_problems(&problems, !ask);
 	if (r == -EINVAL)
 		status = EX_CONFIG;

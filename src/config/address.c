@@ -134,22 +134,53 @@ static void read_password(struct reader *r, const struct key *k, const config_se
 	note_secret(r, s);
 }
 
-static void read_password_file(struct reader *r, const struct key *k, const config_setting_t *s,
-			       struct config_broker *b) {
-	char *password = NULL;
+/* Reads the password from the file of this path, which s led to. */
+static void read_password_at(struct reader *r, const config_setting_t *s, const char *path, struct config_broker *b) {
+	char *password;
 
-	for (const struct key *other = key_next(k->section, NULL); other; other = key_next(k->section, other))
-		if (other->type == KEY_PASSWORD && setting_member(config_setting_parent(s), other->name))
-			reader_problem(r, s, "give either this or \"%s\", not both", other->name);
-	if (!file_read_secret(r, k, s, &password))
+	if (!file_read_secret(r, s, path, &password))
 		return;
 	set_password(r, b, password, false);
 	secret_free(password);
 }
 
+static void read_password_file(struct reader *r, const struct key *k, const config_setting_t *s,
+			       struct config_broker *b) {
+	const char *path = file_path(r, k, s);
+
+	if (path)
+		read_password_at(r, s, path, b);
+}
+
+static void read_credential(struct reader *r, const struct key *k, const config_setting_t *s, struct config_broker *b) {
+	const char *name = config_setting_type(s) == CONFIG_TYPE_STRING ? setting_string(s) : NULL;
+	CLEANUP(free) char *path = NULL;
+
+	if (!name || strlen(name) < k->min || strlen(name) > k->max) {
+		reader_mismatch(r, k, s, NULL);
+		return;
+	}
+	path = credential_path(r, s, name);
+	if (path)
+		read_password_at(r, s, path, b);
+}
+
+static bool is_password(const struct key *k) {
+	return k->type == KEY_PASSWORD || k->type == KEY_PASSWORD_FILE || k->type == KEY_CREDENTIAL;
+}
+
+/* Notes each key that gives the password, too, and comes before this one. */
+static void check_single(struct reader *r, const struct key *k, const config_setting_t *s) {
+	for (const struct key *other = key_next(k->section, NULL); other != k; other = key_next(k->section, other))
+		if (is_password(other) && setting_member(config_setting_parent(s), other->name))
+			reader_problem(r, s, "give either this or \"%s\", not both", other->name);
+}
+
 void address_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
 	struct config_broker *b = base;
 
+	if (is_password(k))
+		check_single(r, k, s);
 	if (k->type == KEY_URL)
 		read_url(r, k, s, b);
 	else if (k->type == KEY_URLS)
@@ -158,8 +189,10 @@ void address_read(struct reader *r, const struct key *k, const config_setting_t 
 		read_username(r, k, s, b);
 	else if (k->type == KEY_PASSWORD)
 		read_password(r, k, s, b);
-	else
+	else if (k->type == KEY_PASSWORD_FILE)
 		read_password_file(r, k, s, b);
+	else
+		read_credential(r, k, s, b);
 }
 
 void address_default(struct reader *r, const struct key *k, void *base) {

@@ -119,6 +119,7 @@ static bool same_value(const struct key *k, const void *a, const void *b) {
 	case KEY_USERNAME:
 	case KEY_PASSWORD:
 	case KEY_PASSWORD_FILE:
+	case KEY_CREDENTIAL:
 		return true;
 	case KEY_BROKER:
 		return same_string((*(const struct config_broker *const *)at_a)->name,

@@ -52,11 +52,11 @@ static int config_new(const char *path, struct config **ret) {
 	return 0;
 }
 
-int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
+static int read_all(const char *path, const struct privileges *privileges, bool outside, struct config_problems *problems,
 		    struct config **ret) {
 	CLEANUP(config_unref) struct config *c = NULL;
 	CLEANUP(documents_clear) struct documents documents = {0};
-	struct reader reader = {.documents = &documents, .problems = problems, .privileges = privileges};
+	struct reader reader = {.documents = &documents, .problems = problems, .privileges = privileges, .outside = outside};
 	int r;
 
 	r = documents_add(&documents, path, false, problems);
@@ -78,11 +78,23 @@ int config_load_for(const char *path, const struct privileges *privileges, struc
 	return 0;
 }
 
+int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
+		    struct config **ret) {
+	return read_all(path, privileges, false, problems, ret);
+}
+
 int config_load(const char *path, struct config_problems *problems, struct config **ret) {
 	struct privileges privileges;
 	int r = privileges_look(&privileges);
 
-	return r < 0 ? r : config_load_for(path, &privileges, problems, ret);
+	return r < 0 ? r : read_all(path, &privileges, false, problems, ret);
+}
+
+int config_examine(const char *path, struct config_problems *problems, struct config **ret) {
+	struct privileges privileges;
+	int r = privileges_look(&privileges);
+
+	return r < 0 ? r : read_all(path, &privileges, true, problems, ret);
 }
 
 const char *config_ready_to_string(enum config_ready r) {

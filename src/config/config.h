@@ -45,7 +45,7 @@ struct config_address {
 	uint16_t port;	/* 5672 by default, with TLS 5671 */
 	char *vhost;	/* "/" by default */
 	char *username; /* key, else this url, else "guest" */
-	char *password; /* key, else password_file, else this url, else "guest"; never logged, dumped or passed on */
+	char *password; /* key, file or credential, else this url, else "guest"; never logged, dumped or passed on */
 	bool tls;	/* amqps:// */
 };
 
@@ -336,6 +336,10 @@ struct privileges;
  * -ENOMEM, or another -errno if this process could not look at its privileges. `problems` is the caller's, empty before the call, to be cleared with config_problems_clear. (Not
  * config_read: libconfig exports a function of that name.) */
 int config_load(const char *path, struct config_problems *problems, struct config **ret);
+
+/* The same for one who asks about the file, and does not run by it: where there is no $CREDENTIALS_DIRECTORY, as only the service
+ * has one, each credential is a warning. Its secret is not known then. */
+int config_examine(const char *path, struct config_problems *problems, struct config **ret);
 
 /* The same for a process with these privileges. */
 int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,

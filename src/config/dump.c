@@ -287,6 +287,7 @@ static bool has_value(const struct key *k, const void *base) {
 	case KEY_DEFAULTS:
 	case KEY_INCLUDE_DIR:
 	case KEY_PASSWORD_FILE:
+	case KEY_CREDENTIAL:
 		return false;
 	case KEY_URL:
 		return broker->n_addresses == 1;

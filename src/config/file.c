@@ -12,9 +12,9 @@
 #include "config/trusted.h"
 
 #define SECRET_FILE_MAX 4096 /* bytes */
+#define CREDENTIALS "%d/" /* what a unit calls the folder of credentials */
 
-/* The path that the setting holds; NULL after noting that it holds none. */
-static const char *read_path(struct reader *r, const struct key *k, const config_setting_t *s) {
+const char *file_path(struct reader *r, const struct key *k, const config_setting_t *s) {
 	const char *path = config_setting_type(s) == CONFIG_TYPE_STRING ? setting_string(s) : NULL;
 
 	if (path && *path == '/')
@@ -54,15 +54,12 @@ static void check_file(struct reader *r, const struct key *k, const config_setti
 	}
 }
 
-bool file_read_secret(struct reader *r, const struct key *k, const config_setting_t *s, char **ret) {
+bool file_read_secret(struct reader *r, const config_setting_t *s, const char *path, char **ret) {
 	CLEANUP(trusted_clear) struct trusted file = {0};
 	CLEANUP(strbuf_free) struct strbuf why = STRBUF_INIT;
-	const char *path = read_path(r, k, s);
 	char *secret;
 	int result;
 
-	if (!path)
-		return false;
 	result = trusted_read(path, SECRET_FILE_MAX, &file, &why);
 	if (result < 0) {
 		if (result == -ENOMEM)
@@ -87,26 +84,45 @@ bool file_read_secret(struct reader *r, const struct key *k, const config_settin
 	return secret != NULL;
 }
 
-void file_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
-	char **at = (char **)(void *)((char *)base + k->offset);
+static bool is_credential(const config_setting_t *s) {
+	return config_setting_type(s) == CONFIG_TYPE_STRING && strncmp(setting_string(s), CREDENTIALS, strlen(CREDENTIALS)) == 0;
+}
+
+/* The path of the file, or of the credential, which is the caller's; NULL after noting that there is none. */
+static char *find(struct reader *r, const struct key *k, const config_setting_t *s) {
 	const char *path;
 
-	if (k->type == KEY_SECRET_FILE) {
-		char **secret = (char **)(void *)((char *)base + k->secret_offset), *read = NULL;
+	if (is_credential(s))
+		return credential_path(r, s, setting_string(s) + strlen(CREDENTIALS));
+	path = file_path(r, k, s);
+	return path ? reader_strdup(r, path) : NULL;
+}
 
-		if (!file_read_secret(r, k, s, &read))
-			return;
-		secret_free(*secret);
-		*secret = read;
-		path = setting_string(s);
-	} else {
-		path = read_path(r, k, s);
-		if (!path)
-			return;
-		check_file(r, k, s, path);
-		if (k->type == KEY_PRIVATE_FILE)
-			reader_add_secret_file(r, path);
+static void read_secret(struct reader *r, const struct key *k, const config_setting_t *s, const char *path, void *base) {
+	char **secret = (char **)(void *)((char *)base + k->secret_offset), *read;
+
+	if (!file_read_secret(r, s, path, &read))
+		return;
+	secret_free(*secret);
+	*secret = read;
+}
+
+void file_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base) {
+	char **at = (char **)(void *)((char *)base + k->offset);
+	CLEANUP(free) char *path = find(r, k, s);
+
+	if (!path) {
+		/* For one who asks, what is written is all that there is. */
+		if (r->outside && is_credential(s))
+			*at = reader_strdup(r, setting_string(s));
+		return;
 	}
+	if (k->type == KEY_SECRET_FILE)
+		read_secret(r, k, s, path, base);
+	else
+		check_file(r, k, s, path);
+	if (k->type == KEY_PRIVATE_FILE)
+		reader_add_secret_file(r, path);
 	free(*at);
-	*at = reader_strdup(r, path);
+	*at = TAKE(path);
 }

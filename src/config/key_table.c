@@ -151,6 +151,8 @@ const struct key config_keys[] = {
 	{COMMON(BROKER, "password", PASSWORD, "the user's password"), .fallback = "guest",
 	 .fallback_note = "the one in the URL, else \"guest\"", NOWHERE},
 	{COMMON(BROKER, "password_file", PASSWORD_FILE, "a file whose first line is the password"), NOWHERE},
+	{COMMON(BROKER, "credential", CREDENTIAL, "a credential of the service whose first line is the password"),
+	 RANGE(1, 255), NOWHERE},
 	{COMMON(BROKER, "auth", ENUM, "how to log in: with the password, or with the client certificate"),
 	 .names = config_auth_names, .fallback = "plain", AT(config_broker, auth)},
 	{COMMON(BROKER, "tls", GROUP, "certificates and checks of amqps:// connections"), .child = SECTION_TLS,

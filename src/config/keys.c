@@ -154,18 +154,21 @@ static void append_names(const struct key *k, struct strbuf *b) {
 		strbuf_printf(b, "%s \"%s\"", i > k->min ? "," : "", k->names[i]);
 }
 
+#define FILE_OR_CREDENTIAL "the absolute path of a file, or \"%d/NAME\" for a credential"
+
 void key_append_expected(const struct key *k, struct strbuf *b) {
 	static const char *const texts[] = {
 		[KEY_BOOL] = "true or false",
 		[KEY_PATH] = "an absolute path",
 		[KEY_INCLUDE_DIR] = "the absolute path of a folder",
 		[KEY_STATUSES] = "a status from 0 to 255, or an array or list of statuses and ranges such as \"64-78\"",
-		[KEY_FILE] = "the absolute path of a file",
-		[KEY_PRIVATE_FILE] = "the absolute path of a file",
-		[KEY_SECRET_FILE] = "the absolute path of a file",
+		[KEY_FILE] = FILE_OR_CREDENTIAL,
+		[KEY_PRIVATE_FILE] = FILE_OR_CREDENTIAL,
+		[KEY_SECRET_FILE] = FILE_OR_CREDENTIAL,
 		[KEY_URL] = "a URL such as \"amqp://host:5672/vhost\"",
 		[KEY_PASSWORD] = "a string",
 		[KEY_PASSWORD_FILE] = "an absolute path",
+		[KEY_CREDENTIAL] = "the name of a credential",
 		[KEY_BROKER] = "the name of a broker",
 		[KEY_COMMAND] = "an array of strings, the first of them an absolute path",
 		[KEY_ENVIRONMENT] = "a group of NAME = \"value\"",

@@ -61,6 +61,7 @@ enum key_type {
 	KEY_USERNAME,    /* username of each address; length in bytes */
 	KEY_PASSWORD,    /* password of each address, never shown */
 	KEY_PASSWORD_FILE, /* the same, read from the file of this path */
+	KEY_CREDENTIAL,    /* the same, from the credential of this name; length in bytes */
 	KEY_BROKER,        /* const struct config_broker *, by its name */
 	KEY_TEMPLATE,      /* char *, with %{...} to be expanded for a message; length in bytes */
 	KEY_STRINGS,       /* char **: a string or several; length of each in bytes */

@@ -12,6 +12,7 @@ libexecd_a_SOURCES += \
 	%D%/check_privileges.c \
 	%D%/compare.c \
 	%D%/config.c %D%/config.h \
+	%D%/credential.c \
 	%D%/document.c %D%/document.h \
 	%D%/drop_ins.c \
 	%D%/dump.c \
@@ -34,7 +35,7 @@ libexecd_a_SOURCES += \
 	%D%/url.c %D%/url.h \
 	%D%/value.c
 
-check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_compare tests/unit/test_config_drop_ins \
+check_PROGRAMS += tests/unit/test_config tests/unit/test_config_command tests/unit/test_config_compare tests/unit/test_config_credentials tests/unit/test_config_drop_ins \
 	tests/unit/test_config_listen tests/unit/test_config_handler tests/unit/test_config_privileges \
 	tests/unit/test_config_problems tests/unit/test_keys \
 	tests/unit/test_statuses tests/unit/test_units \
@@ -44,6 +45,8 @@ tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/config_file
 tests_unit_test_config_command_SOURCES = tests/unit/test_config_command.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_compare_SOURCES = tests/unit/test_config_compare.c tests/unit/config_files.h \
+	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
+tests_unit_test_config_credentials_SOURCES = tests/unit/test_config_credentials.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h
 tests_unit_test_config_drop_ins_SOURCES = tests/unit/test_config_drop_ins.c tests/unit/config_files.h \
 	tests/unit/scratch.h tests/unit/privileges_of.h tests/unit/check_main.h

@@ -25,6 +25,7 @@ struct reader {
 	const struct config_broker *default_broker; /* the one that `broker` gives; NULL: none */
 	bool has_include_dir;             /* the key was given */
 	struct strbuf path;               /* of the key that is being read */
+	bool outside;   /* for one who asks, and not for the service: who has no credentials is only warned */
 	unsigned muted; /* above 0: problems are not noted, as what is read is a default, whose own reading has done so
 			 */
 	bool partial;   /* nothing is required here */
@@ -103,11 +104,17 @@ void drop_ins_read(struct reader *r, const struct key *k, const config_setting_t
 /* Reads the key of a file: its path, and for KEY_SECRET_FILE the secret. (file.c) */
 void file_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 
-/* Reads the first line of the file whose path s is. False: it was noted why there is none. *ret is the caller's, to be
- * freed with secret_free. (file.c) */
-bool file_read_secret(struct reader *r, const struct key *k, const config_setting_t *s, char **ret);
+/* Reads the first line of the file of this path, which s led to. False: it was noted why there is none. *ret is the caller's, to
+ * be freed with secret_free. (file.c) */
+bool file_read_secret(struct reader *r, const config_setting_t *s, const char *path, char **ret);
 
-/* Read and give defaults to KEY_URL, KEY_URLS, KEY_USERNAME, KEY_PASSWORD and KEY_PASSWORD_FILE. The rows of URLs come
+/* The path that the setting holds; NULL after noting that it holds none. (file.c) */
+const char *file_path(struct reader *r, const struct key *k, const config_setting_t *s);
+
+/* The path of the credential of this name, the caller's. NULL: it was noted why there is none, or none is needed. (credential.c) */
+char *credential_path(struct reader *r, const config_setting_t *s, const char *name);
+
+/* Read and give defaults to KEY_URL, KEY_URLS, KEY_USERNAME, KEY_PASSWORD, KEY_PASSWORD_FILE and KEY_CREDENTIAL. The rows of URLs come
  * before the others in the table. (address.c) */
 void address_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 void address_default(struct reader *r, const struct key *k, void *base);

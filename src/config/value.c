@@ -346,6 +346,7 @@ void value_read(struct reader *r, const struct key *k, const config_setting_t *s
 	case KEY_USERNAME:
 	case KEY_PASSWORD:
 	case KEY_PASSWORD_FILE:
+	case KEY_CREDENTIAL:
 		address_read(r, k, s, base);
 		break;
 	case KEY_INCLUDE_DIR:

@@ -54,6 +54,20 @@ def test_bad_file(path, tmp_path):
         assert any(line in t for t in told), f"missing: {line}\ntold:\n{done.stderr}"
 
 
+def test_credentials_are_the_service_s(tmp_path):
+    """Who checks the configuration by hand is told that nobody has looked; the daemon does not start without them."""
+    path = write(tmp_path / "a.conf", configuration(**GOOD | {"broker": {"url": "amqps://localhost", "credential": "rabbit",
+                                                                        "tls": {"ca_file": "%d/ca"}}}))
+    for argument in ("--check", "--dump-config"):
+        done = run("--config", path, argument)
+        assert done.returncode == 0, done.stderr
+        told = [line for line in done.stderr.splitlines() if "$CREDENTIALS_DIRECTORY" in line]
+        assert [line.split(": ")[1:3] for line in told] == [["broker.credential", "warning"], ["broker.tls.ca_file", "warning"]]
+    done = run("--config", path)
+    assert done.returncode == 78
+    assert "broker.credential: there are no credentials ($CREDENTIALS_DIRECTORY)" in done.stderr
+
+
 def test_files_of_include_dir(tmp_path):
     """They are checked and counted as part of the whole, and what is wrong in one of them is wrong with the whole."""
     folder = tmp_path / "conf.d"

@@ -35,6 +35,7 @@ static void append_text(const struct key *k, unsigned number, struct strbuf *b) 
 		[KEY_URLS] = {"[ \"amqps://a\", \"amqps://b\" ]", "[ \"amqps://b\", \"amqps://a\" ]"},
 		[KEY_USERNAME] = {"\"a\"", "\"b\""},
 		[KEY_PASSWORD] = {"\"a\"", "\"b\""},
+		[KEY_CREDENTIAL] = {"\"a\"", "\"b\""},
 		[KEY_BROKER] = {"\"main\"", "\"second\""},
 		[KEY_TEMPLATE] = {"\"%{routing_key}\"", "\"%{queue}\""},
 		[KEY_STRINGS] = {"[ \"a\", \"b\" ]", "[ \"b\", \"a\" ]"},
@@ -222,6 +223,7 @@ static unsigned walk(enum section section) {
 }
 
 static void write_files(void) {
+	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", scratch_path, 1), 0);
 	scratch_write("a", 0600, "first\n");
 	scratch_write("b", 0600, "second\n");
 }
