@@ -149,7 +149,7 @@ START_TEST(status_of_one_that_is_not) {
 
 	json_object_set_new(status, "ready", json_false());
 	show_status(status, NOON, false, &b);
-	ck_text(&b, "amqp-execd 0.1.0: running, not ready for 1h 05min, process 42; 3 of at most 8 handlers running\n"
+	ck_text(&b, "amqp-execd 0.1.0: running for 1h 05min, not ready, process 42; 3 of at most 8 handlers running\n"
 		    "configuration /etc/a.conf, loaded 30s ago\n"
 		    "the last reload, 10min ago, has failed: refused\n"
 		    "broker main: up, mq1 port 5672\n"
