@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-dist_man_MANS = man/amqp-execd.8 man/amqp-execd.conf.5 man/amqp-execd-from-cli-consumer.7
+dist_man_MANS = man/amqp-execctl.1 man/amqp-execd.8 man/amqp-execd.conf.5 man/amqp-execd-from-cli-consumer.7

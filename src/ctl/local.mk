@@ -15,3 +15,10 @@ libctl_a_SOURCES = \
 bin_PROGRAMS = amqp-execctl
 amqp_execctl_SOURCES = %D%/main.c
 amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(JANSSON_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_ctl
+tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
+tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) -lm
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = completions/amqp-execctl

@@ -11,6 +11,7 @@
 #define RED "\033[31m"
 #define GREEN "\033[32m"
 #define YELLOW "\033[33m"
+#define PLAIN "\033[0m"
 
 const char *show_text(json_t *object, const char *name) {
 	return json_string_value(json_object_get(object, name));
@@ -54,10 +55,11 @@ static void append_daemon(json_t *status, time_t now, bool colour, struct strbuf
 	text_append(b, text_or(status, "version", "?"));
 	strbuf_printf(b, ": %s", colour ? (show_flag(status, "ready") ? GREEN : YELLOW) : "");
 	text_append(b, text_or(status, "state", "?"));
-	strbuf_printf(b, "%s%s for ", show_flag(status, "ready") ? "" : ", not ready", colour ? "\033[0m" : "");
+	strbuf_printf(b, "%s for ", colour ? PLAIN : "");
 	append_ago(b, show_text(status, "started"), now);
-	strbuf_printf(b, ", process %llu; %llu of at most %llu handlers running\n", show_number(status, "pid"),
-		      show_number(handlers, "running"), show_number(handlers, "max"));
+	strbuf_printf(b, "%s, process %llu; %llu of at most %llu handlers running\n",
+		      show_flag(status, "ready") ? "" : ", not ready", show_number(status, "pid"), show_number(handlers, "running"),
+		      show_number(handlers, "max"));
 	strbuf_append_str(b, "configuration ");
 	text_append(b, text_or(configuration, "path", "?"));
 	strbuf_append_str(b, ", loaded ");
@@ -68,7 +70,7 @@ static void append_daemon(json_t *status, time_t now, bool colour, struct strbuf
 		append_ago(b, show_text(reload, "time"), now);
 		strbuf_append_str(b, " ago, has failed: ");
 		text_append_line(b, text_or(reload, "reason", "?"));
-		strbuf_printf(b, "%s\n", colour ? "\033[0m" : "");
+		strbuf_printf(b, "%s\n", colour ? PLAIN : "");
 	}
 }
 
@@ -80,7 +82,7 @@ static void append_connection(json_t *broker, json_t *connection, const char *wh
 	text_append(b, text_or(broker, "name", "?"));
 	strbuf_printf(b, "%s: %s", what, colour ? (up ? GREEN : RED) : "");
 	text_append(b, state);
-	strbuf_append_str(b, colour ? "\033[0m, " : ", ");
+	strbuf_append_str(b, colour ? PLAIN ", " : ", ");
 	text_append(b, text_or(broker, "host", "?"));
 	strbuf_printf(b, " port %llu", show_number(broker, "port"));
 	if (show_flag(connection, "blocked"))

@@ -18,7 +18,8 @@ libexecd_a_SOURCES += \
 	%D%/status.c %D%/status.h \
 	%D%/systemd.c %D%/systemd.h
 
-check_PROGRAMS += tests/unit/test_http tests/unit/test_http_target tests/unit/test_listen tests/unit/test_status
+check_PROGRAMS += tests/unit/test_control tests/unit/test_http tests/unit/test_http_target tests/unit/test_listen tests/unit/test_status
+tests_unit_test_control_SOURCES = tests/unit/test_control.c tests/unit/http_client.h tests/unit/scratch.h
 tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/http_client.h tests/unit/scratch.h
 tests_unit_test_http_target_SOURCES = tests/unit/test_http_target.c
 tests_unit_test_listen_SOURCES = tests/unit/test_listen.c tests/unit/scratch.h
