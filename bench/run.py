@@ -14,12 +14,15 @@ the start of a contestant to the end of its last message; queues are filled befo
 machine. The broker is a throw-away node of its own; nothing is written into the source tree.
 
 Environment: BENCH_MESSAGES (2500) per round, BENCH_ROUNDS (5), BENCH_PARALLEL (2), BENCH_PREFETCH (50),
-BENCH_WORKER_MESSAGES (20000), BENCH_OPTION_MESSAGES (1500), BENCH_MEMORY_MESSAGES (100000), BENCH_LARGE_MIB (128), BENCH_IDLE_SECONDS (10); 0 leaves a part out. BENCH_CASES: comma-separated of sink-100, sink-16384, cat-100.
+BENCH_WORKER_MESSAGES (20000), BENCH_OPTION_MESSAGES (1500), BENCH_MEMORY_MESSAGES (100000), BENCH_LARGE_MIB (128),
+BENCH_IDLE_SECONDS (10). BENCH_ROWS: which rows to measure, by their names, separated by commas; all of them without. There are
+sink-100, sink-16384 and cat-100; workers; options, or single ones of these; memory, large, idle. --help lists them.
 """
 
 import argparse
 import contextlib
 import datetime
+import itertools
 import os
 import platform
 import re
@@ -34,7 +37,9 @@ from pathlib import Path
 import pika
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "lib"))
-from broker import Broker, end_process  # noqa: E402  pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+from broker import Broker, end_process  # noqa: E402
+from notify import Notifications  # noqa: E402
 
 
 def setting(name, default):
@@ -44,10 +49,56 @@ def setting(name, default):
 MESSAGES, ROUNDS = setting("MESSAGES", 2500), setting("ROUNDS", 5)
 PARALLEL, PREFETCH = setting("PARALLEL", 2), setting("PREFETCH", 50)
 QUEUE = "bench"
+# A log that cannot keep up leaves lines out, and says how many.
+DROPPED = re.compile(rb"(\d+) log messages were dropped")
+# How long the log may be behind the daemon. A line that never comes costs this once, and the time of the daemon's own word is taken.
+LOG_PATIENCE = 3
+
+PROCESS_ROWS = ("sink-100", "sink-16384", "cat-100")
+# By the name of the row: keys of the handler, and whether it is a shell that prints a line.
+OPTIONS = {
+    "descendants-leave": ('descendants = "leave";', False),
+    "output-discard": ('output = "discard";', False),
+    "output-inherit": ('output = "inherit";', False),
+    "metadata-fd3": ('metadata = "fd3";', False),
+    "metadata-both": ('metadata = "both";', False),
+    "input-json": ('input = "json";', False),
+    "limits": ('limits = { memory = "1G"; cpu = 60; files = 256; processes = 4096; file_size = "1G"; core = 0; };', False),
+    "umask-nice": ('umask = "027"; nice = 5;', False),
+    "no-protect-secrets": ("protect_secrets = false;", False),
+    "user-nobody": ('user = "nobody";', False),
+    "line-discarded": ('output = "discard";', True),
+    "line-logged": ("", True),
+}
+ROWS = (*PROCESS_ROWS, "workers", "options", *OPTIONS, "memory", "large", "idle")
 
 
 class Failed(Exception):
     pass
+
+
+class Running:
+    """A daemon that runs."""
+
+    def __init__(self, child, log, notify):
+        self.child, self.log, self.notify = child, log, notify
+
+    def acked(self):
+        """How many messages it says that it has acknowledged."""
+        found = re.search(r"; (\d+) messages? acknowledged", self.notify.status)
+        return int(found[1]) if found else 0
+
+    def look_at_log(self):
+        """How many acknowledged messages the log has, or says that it may have left out; the time of its last such line."""
+        lines = [line for line in self.log.read_bytes().split(b"\n")[:-1] if b" decision=ack" in line or DROPPED.search(line)]
+        n = sum(int(match[1]) if (match := DROPPED.search(line)) else 1 for line in lines)
+        if not lines:
+            return 0, 0
+        stamp = datetime.datetime.strptime(lines[-1].split()[0].decode(), "%Y-%m-%dT%H:%M:%S.%fZ")
+        return n, stamp.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+    def tail(self):
+        return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
 class Bench:
@@ -56,6 +107,7 @@ class Bench:
         self.sink = [str(self.build / "bench" / "sink")]
         self.cat = ["/bin/sh", "-c", "exec cat >/dev/null"]
         self.children = []
+        self.sockets = itertools.count(1)
         parameters = pika.ConnectionParameters("127.0.0.1", broker.port, heartbeat=0)
         self.channel = pika.BlockingConnection(parameters).channel()
 
@@ -79,11 +131,11 @@ class Bench:
 
     # ------------------------------------------------------------ contestants
 
-    def spawn(self, command, log=None):
-        # setpriv: ends with us, even if we are killed. NOTIFY_SOCKET: a service, which needs no guard; nobody listens there.
+    def spawn(self, command, log=None, notify="/nonexistent"):
+        # setpriv: ends with us, even if we are killed. NOTIFY_SOCKET: a service, which needs no guard.
         child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
                                  stdout=log or subprocess.DEVNULL, stderr=log or subprocess.DEVNULL, cwd="/",
-                                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET": "/nonexistent"},
+                                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET": str(notify)},
                                  start_new_session=True)
         self.children.append(child)
         return child
@@ -109,7 +161,7 @@ class Bench:
 
     @contextlib.contextmanager
     def daemon(self, handler, max_message_size="128M", queues=(QUEUE,), keys="", concurrency=PARALLEL, prefetch=PREFETCH):
-        """A daemon and its log's path. keys: further ones of the handler; they may name another user."""
+        """A daemon, as await_acks wants it. keys: further ones of the handler; they may name another user."""
         conf, log = self.folder / "bench.conf", self.folder / "log"
         command = ", ".join('"' + a.replace("\\", "\\\\").replace('"', '\\"') + '"' for a in handler)
         conf.write_text(
@@ -119,41 +171,43 @@ class Bench:
             f'queues = ( {", ".join(chr(123) + f" name = {chr(34)}{q}{chr(34)}; " + chr(125) for q in queues)} );\n',
             encoding="utf-8")
         conf.chmod(0o600)
+        notify = Notifications(self.folder / f"notify{next(self.sockets)}")
         with open(log, "wb") as f:
-            child = self.spawn([str(self.build / "amqp-execd"), "--config", str(conf)], f)
+            child = self.spawn([str(self.build / "amqp-execd"), "--config", str(conf)], f, notify.path)
         try:
-            yield child, log
+            yield Running(child, log, notify)
             child.send_signal(signal.SIGTERM)
             if child.wait(60) != 0:
                 raise Failed(f"amqp-execd: exit status {child.returncode}:\n{log.read_text()[-2000:]}")
         finally:
             end_process(child)
+            notify.close()
+            os.unlink(notify.path)
 
-    def await_acks(self, child, log, n, timeout=600):
-        """Waits until the daemon's log has n acknowledged messages. Returns the time of the last one (time.time()), as the
-        log says it: the log may be written with a delay."""
+    @staticmethod
+    def await_acks(d, n, timeout=600):
+        """Waits until the daemon's STATUS says that n messages are acknowledged. Returns the time of the last one (time.time()).
+        STATUS comes once a second, so the log is asked for the time: its last line of an acknowledged message, or, where lines
+        were left out, the one that says so."""
         deadline = time.monotonic() + timeout
-        seen, rest = 0, b""
-        with open(log, "rb") as f:
-            while seen < n:
-                if child.poll() is not None:
-                    raise Failed(f"amqp-execd has ended with {child.returncode}:\n{log.read_text()[-2000:]}")
-                if time.monotonic() > deadline:
-                    raise Failed(f"{seen} of {n} messages settled after {timeout} s:\n{log.read_text()[-2000:]}")
-                piece = rest + f.read()
-                whole, _, rest = piece.rpartition(b"\n")
-                seen += whole.count(b" decision=ack")
-                if seen < n:
-                    time.sleep(0.005)
-        last = next(line for line in reversed(whole.splitlines()) if b" decision=ack" in line)
-        stamp = datetime.datetime.strptime(last.split()[0].decode(), "%Y-%m-%dT%H:%M:%S.%fZ")
-        return stamp.replace(tzinfo=datetime.timezone.utc).timestamp()
+        while d.acked() < n:
+            if d.child.poll() is not None:
+                raise Failed(f"amqp-execd has ended with {d.child.returncode}:\n{d.tail()}")
+            if time.monotonic() > deadline:
+                raise Failed(f"{d.acked()} of {n} messages acknowledged after {timeout} s:\n{d.tail()}")
+            time.sleep(0.005)
+        told = time.time()
+        while (found := d.look_at_log())[0] < n:
+            if time.time() > told + LOG_PATIENCE:
+                return told
+            time.sleep(0.005)
+        return found[1]
 
     def execd(self, handler, size, messages=MESSAGES, **settings):
         self.fill(messages, size)
         begun = time.time()
-        with self.daemon(handler, **settings) as (child, log):
-            took = self.await_acks(child, log, messages) - begun
+        with self.daemon(handler, **settings) as d:
+            took = self.await_acks(d, messages) - begun
         if self.depth() != 0:
             raise Failed(f"amqp-execd: {self.depth()} messages left")
         return took
@@ -190,23 +244,21 @@ class Bench:
                 worker, size, messages, keys='mode = "worker";', concurrency=n, prefetch=prefetch)
         self.rounds(messages, contestants, "bare consume and ack")
 
-    def options(self, messages):
+    def options(self, messages, names):
+        if os.geteuid() != 0 and "user-nobody" in names:
+            print("\nuser-nobody: left out, as only root may run handlers as somebody else")
+            names = [n for n in names if n != "user-nobody"]
         print(f"\nOptions: {messages} messages of 100 bytes, {PARALLEL} at once, prefetch {PREFETCH}, {ROUNDS} rounds; ratio to the plain run",
               flush=True)
-        variants = {
-            "plain": "", 'descendants = "leave"': 'descendants = "leave";', 'output = "discard"': 'output = "discard";',
-            'output = "inherit"': 'output = "inherit";', 'metadata = "fd3"': 'metadata = "fd3";',
-            'metadata = "both"': 'metadata = "both";', 'input = "json"': 'input = "json";',
-            "limits (all six)": 'limits = { memory = "1G"; cpu = 60; files = 256; processes = 4096; file_size = "1G"; core = 0; };',
-            "umask, nice": 'umask = "027"; nice = 5;', "protect_secrets = false": "protect_secrets = false;",
-        }
-        if os.geteuid() == 0:
-            variants['user = "nobody"'] = 'user = "nobody";'
-        contestants = {n: lambda k=k: self.execd(self.sink, 100, messages, keys=k) for n, k in variants.items()}
-        printing = ["/bin/sh", "-c", "echo a line of output"]
-        contestants["sh that prints a line, discarded"] = lambda: self.execd(printing, 100, messages, keys='output = "discard";')
-        contestants["sh that prints a line, logged"] = lambda: self.execd(printing, 100, messages)
+        contestants = {"plain": lambda: self.execd(self.sink, 100, messages)}
+        for n in names:
+            keys, prints = OPTIONS[n]
+            command = ["/bin/sh", "-c", "echo a line of output"] if prints else self.sink
+            contestants[n] = lambda keys=keys, command=command: self.execd(command, 100, messages, keys=keys)
         self.rounds(messages, contestants, "plain")
+        for n in names:
+            keys, prints = OPTIONS[n]
+            print(f"  {n}: " + ("a shell that prints a line; " if prints else "") + (keys or "the defaults"), flush=True)
 
     def compare(self, title, handler, size):
         names = ["bare", "amqp-execd", "consume x1", f"consume x{PARALLEL}"]
@@ -240,28 +292,28 @@ class Bench:
 
     def small_messages(self, n):
         self.fill(0, 0)
-        with self.daemon(self.sink) as (child, log):
+        with self.daemon(self.sink) as d:
             time.sleep(1)
-            self.report_memory("started", child)
+            self.report_memory("started", d.child)
             body, done = b"x" * 100, 0
             while done < n:  # in portions, so that the broker's and this program's memory stay out of it
                 portion = min(10000, n - done)
                 for i in range(portion):
                     self.channel.basic_publish("", QUEUE, body, pika.BasicProperties(message_id=f"m{done + i}", delivery_mode=1))
                 if done == 0 and n > portion:
-                    self.await_acks(child, log, portion)
-                    self.report_memory(f"after {portion:,} messages of 100 bytes", child)
+                    self.await_acks(d, portion)
+                    self.report_memory(f"after {portion:,} messages of 100 bytes", d.child)
                 done += portion
-                self.await_acks(child, log, done)
-            self.report_memory(f"after {n:,} messages of 100 bytes", child)
+                self.await_acks(d, done)
+            self.report_memory(f"after {n:,} messages of 100 bytes", d.child)
 
     def large_message(self, mib):
         self.fill(0, 0)
-        with self.daemon(self.sink) as (child, log):
+        with self.daemon(self.sink) as d:
             time.sleep(1)
             self.channel.basic_publish("", QUEUE, b"x" * (mib << 20), pika.BasicProperties(message_id="large"))
-            self.await_acks(child, log, 1)
-            self.report_memory(f"another one, after one message of {mib} MiB", child)
+            self.await_acks(d, 1)
+            self.report_memory(f"another one, after one message of {mib} MiB", d.child)
 
     def idle(self, seconds):
         queues = [f"{QUEUE}{i}" for i in range(3)]
@@ -276,11 +328,11 @@ class Bench:
                 found[task.name] = (name, int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1]))
             return found
 
-        with self.daemon(self.sink, queues=queues) as (child, _):
+        with self.daemon(self.sink, queues=queues) as d:
             time.sleep(3)
-            before = switches(child.pid)
+            before = switches(d.child.pid)
             time.sleep(seconds)
-            after = switches(child.pid)
+            after = switches(d.child.pid)
             each = [(name, n - before.get(tid, (name, 0))[1]) for tid, (name, n) in after.items()]
             print(f"\nIdle: {sum(n for _, n in each)} wake-ups of all threads in {seconds} s with 3 queues: "
                   + ", ".join(f"{name} {n}" for name, n in each), flush=True)
@@ -297,10 +349,39 @@ def describe():
     print(f"{os.cpu_count()} x {cpu}, {memory} GiB, Linux {platform.release()}")
 
 
+def run(bench, rows):
+    """The rows in the order in which they stand above, whatever the order in which they were asked for."""
+    cases = {
+        "sink-100": ("Static handler that reads its input", bench.sink, 100),
+        "sink-16384": ("Static handler that reads its input", bench.sink, 16384),
+        "cat-100": ("/bin/sh -c 'exec cat >/dev/null'", bench.cat, 100),
+    }
+    for row in PROCESS_ROWS:
+        if row in rows:
+            bench.compare(*cases[row])
+    if "workers" in rows:
+        bench.workers(setting("WORKER_MESSAGES", 20000))
+    names = [n for n in OPTIONS if n in rows or "options" in rows]
+    if names:
+        bench.options(setting("OPTION_MESSAGES", 1500), names)
+    if {"memory", "large"} & rows:
+        print(f"\nResident memory of the daemon {'':<16} {'now':>11} {'peak':>13}", flush=True)
+    if "memory" in rows:
+        bench.small_messages(setting("MEMORY_MESSAGES", 100000))
+    if "large" in rows:
+        bench.large_message(setting("LARGE_MIB", 128))
+    if "idle" in rows:
+        bench.idle(setting("IDLE_SECONDS", 10))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True, help="the folder where amqp-execd was built")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: those of BENCH_ROWS, or all")
     arguments = parser.parse_args()
+    rows = set(arguments.rows or filter(None, os.environ.get("BENCH_ROWS", "").split(",")) or ROWS)
+    if unknown := rows - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}: there are {', '.join(ROWS)}")
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, lambda *_: sys.exit(143))
     begun = time.monotonic()
@@ -308,27 +389,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Broker(parent=folder) as broker:
         bench = Bench(arguments.build, broker, folder)
         try:
-            cases = {
-                "sink-100": ("Static handler that reads its input", bench.sink, 100),
-                "sink-16384": ("Static handler that reads its input", bench.sink, 16384),
-                "cat-100": ("/bin/sh -c 'exec cat >/dev/null'", bench.cat, 100),
-            }
-            for name in os.environ.get("BENCH_CASES", ",".join(cases)).split(","):
-                if MESSAGES and ROUNDS and name:
-                    bench.compare(*cases[name])
-            if ROUNDS and setting("WORKER_MESSAGES", 20000):
-                bench.workers(setting("WORKER_MESSAGES", 20000))
-            if ROUNDS and setting("OPTION_MESSAGES", 1500):
-                bench.options(setting("OPTION_MESSAGES", 1500))
-            n, mib, seconds = setting("MEMORY_MESSAGES", 100000), setting("LARGE_MIB", 128), setting("IDLE_SECONDS", 10)
-            if n or mib:
-                print(f"\nResident memory of the daemon {'':<16} {'now':>11} {'peak':>13}", flush=True)
-            if n:
-                bench.small_messages(n)
-            if mib:
-                bench.large_message(mib)
-            if seconds:
-                bench.idle(seconds)
+            run(bench, rows)
         finally:
             bench.close()
     print(f"\n{time.monotonic() - begun:.0f} s")
