@@ -157,8 +157,9 @@ static void check_handlers(const struct config *config) {
 static int answer(const struct arguments *args, const struct config *config) {
 	if (args->check) {
 		check_handlers(config);
-		fprintf(stderr, "%s: the configuration is valid: %zu broker%s, %zu queue%s", config->path, config->n_brokers,
-			config->n_brokers == 1 ? "" : "s", config->n_queues, config->n_queues == 1 ? "" : "s");
+		fprintf(stderr, "%s: the configuration is valid: %zu broker%s, %zu queue%s", config->path,
+			config->n_brokers, config->n_brokers == 1 ? "" : "s", config->n_queues,
+			config->n_queues == 1 ? "" : "s");
 		if (config->include_dir)
 			fprintf(stderr, ", %zu file%s in %s", config->n_drop_ins, config->n_drop_ins == 1 ? "" : "s",
 				config->include_dir);

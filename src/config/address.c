@@ -12,7 +12,8 @@
 
 /* The setting holds a password. A secret in a file that everybody may read is none. */
 static void note_secret(struct reader *r, const config_setting_t *s) {
-	const struct source_file *file = source_file_at(&document_of(s)->source, (unsigned)config_setting_source_line(s));
+	const struct source_file *file =
+		source_file_at(&document_of(s)->source, (unsigned)config_setting_source_line(s));
 
 	reader_add_secret_file(r, file->path);
 	if (file->mode & S_IROTH)

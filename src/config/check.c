@@ -140,10 +140,12 @@ void check_duplicate(struct reader *r, const config_setting_t *s, const config_s
 	if (config_setting_name(earlier))
 		strbuf_append_str(&where, config_setting_name(earlier));
 	else
-		strbuf_printf(&where, "%s[%d]", config_setting_name(config_setting_parent(earlier)), config_setting_index(earlier));
+		strbuf_printf(&where, "%s[%d]", config_setting_name(config_setting_parent(earlier)),
+			      config_setting_index(earlier));
 	strbuf_append_str(&where, ", ");
 	strbuf_append_escaped(&where, place.file, strlen(place.file));
-	reader_problem(r, check_member_or_group(s, "name"), "%s has this name already: %s:%u", what, strbuf_str(&where), place.line);
+	reader_problem(r, check_member_or_group(s, "name"), "%s has this name already: %s:%u", what, strbuf_str(&where),
+		       place.line);
 	reader_leave(r, mark);
 }
 

@@ -63,7 +63,8 @@ static bool same_addresses(const struct config_broker *a, const struct config_br
 		const struct config_address *x = &a->addresses[i], *y = &b->addresses[i];
 
 		if (!same_string(x->host, y->host) || x->port != y->port || !same_string(x->vhost, y->vhost) ||
-		    !same_string(x->username, y->username) || !same_string(x->password, y->password) || x->tls != y->tls)
+		    !same_string(x->username, y->username) || !same_string(x->password, y->password) ||
+		    x->tls != y->tls)
 			return false;
 	}
 	return true;
@@ -136,7 +137,8 @@ static bool same_value(const struct key *k, const void *a, const void *b) {
 static bool same_section(enum section section, const void *a, const void *b) {
 	for (const struct key *k = key_next(section, NULL); k; k = key_next(section, k)) {
 		if (k->present_offset != KEY_NO_OFFSET) {
-			bool given_a = *((const bool *)a + k->present_offset), given_b = *((const bool *)b + k->present_offset);
+			bool given_a = *((const bool *)a + k->present_offset),
+			     given_b = *((const bool *)b + k->present_offset);
 
 			if (given_a != given_b)
 				return false;

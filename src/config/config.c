@@ -52,11 +52,12 @@ static int config_new(const char *path, struct config **ret) {
 	return 0;
 }
 
-static int read_all(const char *path, const struct privileges *privileges, bool outside, struct config_problems *problems,
-		    struct config **ret) {
+static int read_all(const char *path, const struct privileges *privileges, bool outside,
+		    struct config_problems *problems, struct config **ret) {
 	CLEANUP(config_unref) struct config *c = NULL;
 	CLEANUP(documents_clear) struct documents documents = {0};
-	struct reader reader = {.documents = &documents, .problems = problems, .privileges = privileges, .outside = outside};
+	struct reader reader = {
+		.documents = &documents, .problems = problems, .privileges = privileges, .outside = outside};
 	int r;
 
 	r = documents_add(&documents, path, false, problems);

@@ -278,9 +278,9 @@ struct config_queue {
 
 /* Who may tell the daemon what to do, and where: amqp-execctl. */
 struct config_control {
-	char *socket;	 /* its path: absolute, at most 107 bytes; "": there is none */
+	char *socket;    /* its path: absolute, at most 107 bytes; "": there is none */
 	bool has_socket; /* it was given, and is no default */
-	char *group;	 /* who may use it; name or number; NULL: the daemon's */
+	char *group;     /* who may use it; name or number; NULL: the daemon's */
 };
 
 /* An address to listen at. */
@@ -296,9 +296,9 @@ struct config_monitor {
 };
 
 struct config {
-	char *path;	    /* of the file */
-	char *include_dir;  /* the folder of further files; NULL: none */
-	size_t n_drop_ins;  /* how many files of it were read */
+	char *path;          /* of the file */
+	char *include_dir;   /* the folder of further files; NULL: none */
+	size_t n_drop_ins;   /* how many files of it were read */
 	char **secret_files; /* what the passwords and private keys were read from, or are to be; n_secret_files of them */
 	size_t n_secret_files;
 	enum config_ready ready;
@@ -337,8 +337,8 @@ struct privileges;
  * config_read: libconfig exports a function of that name.) */
 int config_load(const char *path, struct config_problems *problems, struct config **ret);
 
-/* The same for one who asks about the file, and does not run by it: where there is no $CREDENTIALS_DIRECTORY, as only the service
- * has one, each credential is a warning. Its secret is not known then. */
+/* The same for one who asks about the file, and does not run by it: where there is no $CREDENTIALS_DIRECTORY, as only
+ * the service has one, each credential is a warning. Its secret is not known then. */
 int config_examine(const char *path, struct config_problems *problems, struct config **ret);
 
 /* The same for a process with these privileges. */
@@ -372,7 +372,8 @@ bool config_queue_can(const struct config_queue *q, enum outcome outcome);
  * what its handlers write. */
 bool config_queue_publishes(const struct config_queue *q);
 
-/* Whether two configurations say the same of a broker or a queue: all effective values, secrets by what was read from their files.
- * Files that are read when a connection is made (certificates, keys) count by their names, and a queue's broker by its own. */
+/* Whether two configurations say the same of a broker or a queue: all effective values, secrets by what was read from
+ * their files. Files that are read when a connection is made (certificates, keys) count by their names, and a queue's
+ * broker by its own. */
 bool config_broker_is_same(const struct config_broker *a, const struct config_broker *b);
 bool config_queue_is_same(const struct config_queue *a, const struct config_queue *b);

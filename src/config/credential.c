@@ -14,8 +14,8 @@ static bool is_name(const char *name) {
 	return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-/* Where the service has its credentials; NULL after noting that there are none. Who asks outside of the service has none, and
- * need not have any. */
+/* Where the service has its credentials; NULL after noting that there are none. Who asks outside of the service has
+ * none, and need not have any. */
 static const char *find_folder(struct reader *r, const config_setting_t *s) {
 	const char *folder = getenv("CREDENTIALS_DIRECTORY");
 
@@ -24,8 +24,9 @@ static const char *find_folder(struct reader *r, const config_setting_t *s) {
 	if (r->outside)
 		reader_warning(r, s, "not looked at: only the service has credentials ($CREDENTIALS_DIRECTORY)");
 	else
-		reader_problem(r, s, "there are no credentials ($CREDENTIALS_DIRECTORY): expected LoadCredential= or "
-				     "SetCredential= in the unit, see systemd.exec(5)");
+		reader_problem(r, s,
+			       "there are no credentials ($CREDENTIALS_DIRECTORY): expected LoadCredential= or "
+			       "SetCredential= in the unit, see systemd.exec(5)");
 	return NULL;
 }
 
@@ -63,7 +64,7 @@ char *credential_path(struct reader *r, const config_setting_t *s, const char *n
 		return path;
 	strbuf_append_escaped(&shown, name, strlen(name));
 	strbuf_append_escaped(&where, folder, strlen(folder));
-	reader_problem(r, s, "there is no credential \"%s\" (nor \"" FOLDER_PREFIX "%s\") in %s", strbuf_str(&shown), strbuf_str(&shown),
-		       strbuf_str(&where));
+	reader_problem(r, s, "there is no credential \"%s\" (nor \"" FOLDER_PREFIX "%s\") in %s", strbuf_str(&shown),
+		       strbuf_str(&shown), strbuf_str(&where));
 	return NULL;
 }

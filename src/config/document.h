@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of a configuration that have a syntax of their own: the main one, and those of include_dir, each with the files that
- * it includes. */
+/* The files of a configuration that have a syntax of their own: the main one, and those of include_dir, each with the
+ * files that it includes. */
 #pragma once
 
 #include "base/macro.h"
@@ -23,8 +23,8 @@ struct documents {
 	bool incomplete; /* at least one could not be read */
 };
 
-/* Reads the file as a further document, of which every problem is noted. 0; -EINVAL: it could not be read, and its root is NULL;
- * -ENOMEM. -ENOENT, without a problem and a document: it has gone, and `may_be_gone`. */
+/* Reads the file as a further document, of which every problem is noted. 0; -EINVAL: it could not be read, and its root
+ * is NULL; -ENOMEM. -ENOENT, without a problem and a document: it has gone, and `may_be_gone`. */
 int documents_add(struct documents *d, const char *path, bool may_be_gone, struct config_problems *problems);
 
 /* Frees all of them, and wipes their strings. */

@@ -38,7 +38,8 @@ static void check_keys(struct reader *r, const config_setting_t *root) {
 		if (!k)
 			reader_unknown_key(r, SECTION_ROOT, s);
 		else if (!k->drop_in)
-			reader_problem(r, s, "belongs into the main file, %s: here may only be brokers and queues", strbuf_str(&main_file));
+			reader_problem(r, s, "belongs into the main file, %s: here may only be brokers and queues",
+				       strbuf_str(&main_file));
 		reader_leave(r, mark);
 	}
 }

@@ -204,7 +204,8 @@ static void dump_listen(const struct config_monitor *m, struct strbuf *b) {
 	for (size_t i = 0; i < m->n_listen; i++) {
 		const struct config_listen *l = &m->listen[i];
 
-		strbuf_printf(b, strchr(l->host, ':') ? "%s\"[%s]:%u\"" : "%s\"%s:%u\"", i ? ", " : " ", l->host, l->port);
+		strbuf_printf(b, strchr(l->host, ':') ? "%s\"[%s]:%u\"" : "%s\"%s:%u\"", i ? ", " : " ", l->host,
+			      l->port);
 	}
 	strbuf_append_str(b, " ]");
 }

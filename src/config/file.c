@@ -12,7 +12,7 @@
 #include "config/trusted.h"
 
 #define SECRET_FILE_MAX 4096 /* bytes */
-#define CREDENTIALS "%d/" /* what a unit calls the folder of credentials */
+#define CREDENTIALS "%d/"    /* what a unit calls the folder of credentials */
 
 const char *file_path(struct reader *r, const struct key *k, const config_setting_t *s) {
 	const char *path = config_setting_type(s) == CONFIG_TYPE_STRING ? setting_string(s) : NULL;
@@ -85,7 +85,8 @@ bool file_read_secret(struct reader *r, const config_setting_t *s, const char *p
 }
 
 static bool is_credential(const config_setting_t *s) {
-	return config_setting_type(s) == CONFIG_TYPE_STRING && strncmp(setting_string(s), CREDENTIALS, strlen(CREDENTIALS)) == 0;
+	return config_setting_type(s) == CONFIG_TYPE_STRING &&
+	       strncmp(setting_string(s), CREDENTIALS, strlen(CREDENTIALS)) == 0;
 }
 
 /* The path of the file, or of the credential, which is the caller's; NULL after noting that there is none. */
@@ -98,7 +99,8 @@ static char *find(struct reader *r, const struct key *k, const config_setting_t 
 	return path ? reader_strdup(r, path) : NULL;
 }
 
-static void read_secret(struct reader *r, const struct key *k, const config_setting_t *s, const char *path, void *base) {
+static void read_secret(struct reader *r, const struct key *k, const config_setting_t *s, const char *path,
+			void *base) {
 	char **secret = (char **)(void *)((char *)base + k->secret_offset), *read;
 
 	if (!file_read_secret(r, s, path, &read))

@@ -64,9 +64,9 @@ void list_read(struct reader *r, const struct key *k, const config_setting_t *s,
 /* A list of the root on its way from all files into one array. */
 struct gathering {
 	const struct key *list;
-	const struct key *one; /* the key of the single group that may stand in place of the list; NULL: there is no such key */
+	const struct key *one; /* of the single group that may stand in place of the list; NULL: there is no such key */
 	char *array;
-	size_t n;                    /* elements that were read */
+	size_t n;                     /* elements that were read */
 	const config_setting_t *only; /* the single group; NULL: there was none so far */
 };
 
@@ -80,8 +80,8 @@ static void set_name(struct reader *r, enum section section, void *element, cons
 	}
 }
 
-/* Reads an element at the end of the path. s is NULL for one that is in no file; `name` is for one that needs not give any, else
- * NULL. */
+/* Reads an element at the end of the path. s is NULL for one that is in no file; `name` is for one that needs not give
+ * any, else NULL. */
 static void read_element(struct reader *r, struct gathering *g, const config_setting_t *s, const char *name) {
 	const struct key *k = g->list;
 	char *element = g->array + g->n * section_size(k->child);
@@ -107,8 +107,8 @@ static void second_one(struct reader *r, const struct gathering *g, const config
 	CLEANUP(strbuf_free) struct strbuf file = STRBUF_INIT;
 
 	strbuf_append_escaped(&file, place.file, strlen(place.file));
-	reader_problem(r, s, "is given already: %s:%u; several are given by \"%s\", each with a name", strbuf_str(&file), place.line,
-		       g->list->name);
+	reader_problem(r, s, "is given already: %s:%u; several are given by \"%s\", each with a name",
+		       strbuf_str(&file), place.line, g->list->name);
 }
 
 static void read_one(struct reader *r, struct gathering *g, const config_setting_t *s) {

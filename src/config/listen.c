@@ -13,7 +13,8 @@
 #define SOCKET_NAME "control.sock"
 #define FOLDER "/run/amqp-execd" /* as the unit has it */
 
-/* The first of the folders that systemd has made for the service; without one the usual place, where amqp-execctl looks. */
+/* The first of the folders that systemd has made for the service; without one the usual place, where amqp-execctl
+ * looks. */
 static void append_default_socket(const struct key *k, struct strbuf *b) {
 	const char *folders = getenv("RUNTIME_DIRECTORY");
 	size_t len = folders ? strcspn(folders, ":") : 0;
@@ -63,7 +64,8 @@ static int check_host(const char *host, bool brackets, const char **ret_why) {
 		return fail("an IPv6 address needs brackets", ret_why);
 	if (strcmp(host, "*") == 0 || strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &address) == 1)
 		return 0;
-	return fail("its host is no IP address, nor \"localhost\", nor \"*\" for all addresses (other names are not looked up)",
+	return fail("its host is no IP address, nor \"localhost\", nor \"*\" for all addresses (other names are not "
+		    "looked up)",
 		    ret_why);
 }
 
@@ -186,8 +188,9 @@ void check_control(struct reader *r, const config_setting_t *s, const struct con
 		check_problem(r, group, "control", "group", "there is no group \"%s\"", strbuf_str(&name));
 	else if (result == -EINVAL)
 		check_problem(r, group, "control", "group",
-			      "expected a group's name, or a number below 4294967295, found the string \"%s\"", strbuf_str(&name));
+			      "expected a group's name, or a number below 4294967295, found the string \"%s\"",
+			      strbuf_str(&name));
 	else
-		check_problem(r, group, "control", "group", "the group \"%s\" cannot be looked up: %s", strbuf_str(&name),
-			      strerror(-result));
+		check_problem(r, group, "control", "group", "the group \"%s\" cannot be looked up: %s",
+			      strbuf_str(&name), strerror(-result));
 }

@@ -21,9 +21,9 @@ struct reader {
 	struct config *config;            /* what is being filled in */
 	const struct privileges *privileges; /* of the process that it is for */
 	const config_setting_t *defaults; /* the group `defaults`; NULL: none */
-	const config_setting_t **elements; /* where the brokers or queues that are read now are, by index; NULL: in no file */
+	const config_setting_t **elements; /* the brokers or queues that are read now, by index; NULL: in no file */
 	const struct config_broker *default_broker; /* the one that `broker` gives; NULL: none */
-	bool has_include_dir;             /* the key was given */
+	bool has_include_dir;                       /* the key was given */
 	struct strbuf path;               /* of the key that is being read */
 	bool outside;   /* for one who asks, and not for the service: who has no credentials is only warned */
 	unsigned muted; /* above 0: problems are not noted, as what is read is a default, whose own reading has done so
@@ -56,8 +56,8 @@ void reader_mismatch(struct reader *r, const struct key *k, const config_setting
 /* Notes that the group has no setting for the key. */
 void reader_missing(struct reader *r, const struct key *k, const config_setting_t *group);
 
-/* Notes an unknown key, with the known one that was probably meant: one of this group, or one of the same name elsewhere; else
- * with all keys of this group. */
+/* Notes an unknown key, with the known one that was probably meant: one of this group, or one of the same name
+ * elsewhere; else with all keys of this group. */
 void reader_unknown_key(struct reader *r, enum section section, const config_setting_t *s);
 
 /* Whether that has been noted of the setting. What it says is not to be compared with other settings then. */
@@ -95,7 +95,8 @@ void value_default(struct reader *r, const struct key *k, const config_setting_t
 /* Reads a list within one file. (list.c) */
 void list_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 
-/* Reads a list of the root from all files; also KEY_ONE, which stands in its place. Leaves the path of the key. (list.c) */
+/* Reads a list of the root from all files; also KEY_ONE, which stands in its place. Leaves the path of the key.
+ * (list.c) */
 void list_read_all(struct reader *r, const struct key *k, void *base);
 
 /* Reads the key of a folder of further files, which become documents. (drop_ins.c) */
@@ -104,18 +105,19 @@ void drop_ins_read(struct reader *r, const struct key *k, const config_setting_t
 /* Reads the key of a file: its path, and for KEY_SECRET_FILE the secret. (file.c) */
 void file_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 
-/* Reads the first line of the file of this path, which s led to. False: it was noted why there is none. *ret is the caller's, to
- * be freed with secret_free. (file.c) */
+/* Reads the first line of the file of this path, which s led to. False: it was noted why there is none. *ret is the
+ * caller's, to be freed with secret_free. (file.c) */
 bool file_read_secret(struct reader *r, const config_setting_t *s, const char *path, char **ret);
 
 /* The path that the setting holds; NULL after noting that it holds none. (file.c) */
 const char *file_path(struct reader *r, const struct key *k, const config_setting_t *s);
 
-/* The path of the credential of this name, the caller's. NULL: it was noted why there is none, or none is needed. (credential.c) */
+/* The path of the credential of this name, the caller's. NULL: it was noted why there is none, or none is needed.
+ * (credential.c) */
 char *credential_path(struct reader *r, const config_setting_t *s, const char *name);
 
-/* Read and give defaults to KEY_URL, KEY_URLS, KEY_USERNAME, KEY_PASSWORD, KEY_PASSWORD_FILE and KEY_CREDENTIAL. The rows of URLs come
- * before the others in the table. (address.c) */
+/* Read and give defaults to KEY_URL, KEY_URLS, KEY_USERNAME, KEY_PASSWORD, KEY_PASSWORD_FILE and KEY_CREDENTIAL. The
+ * rows of URLs come before the others in the table. (address.c) */
 void address_read(struct reader *r, const struct key *k, const config_setting_t *s, void *base);
 void address_default(struct reader *r, const struct key *k, void *base);
 

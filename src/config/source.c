@@ -349,7 +349,8 @@ static bool is_gone(const char *path) {
 }
 
 /* Appends the file to the text. `from` is where it was asked for. What is wrong with the file is a problem of that
- * place, and the others are still looked at; -ENOMEM, -EFBIG when the whole has become too large, or -ENOENT if the first one may be gone. */
+ * place, and the others are still looked at; -ENOMEM, -EFBIG when the whole has become too large, or -ENOENT if the
+ * first one may be gone. */
 static int scan_file(struct source *s, const char *path, const struct place *from, unsigned depth,
 		     struct config_problems *problems) {
 	CLEANUP(trusted_clear) struct trusted t = {0};

@@ -33,9 +33,9 @@ struct source_segment {
 
 struct source {
 	struct strbuf text;
-	bool may_be_gone;  /* no file is no problem */
-	unsigned base;     /* the lines of all texts before this one: positions count through them */
-	unsigned position; /* of the line that is being written: the first one is base + 1 */
+	bool may_be_gone;          /* no file is no problem */
+	unsigned base;             /* the lines of all texts before this one: positions count through them */
+	unsigned position;         /* of the line that is being written: the first one is base + 1 */
 	struct source_file *files; /* in the order of reading; [0] is the main file */
 	size_t n_files;
 	struct source_segment *segments;
@@ -43,8 +43,9 @@ struct source {
 	struct brackets brackets; /* that are open where the text ends */
 };
 
-/* Reads the file and all that it includes. `base`: where the last text before this one ended, else 0. 0, or -EINVAL: at least one
- * problem was added. -ENOENT: the file has gone, and may be. -ENOMEM. The result is cleared by the caller in any case. */
+/* Reads the file and all that it includes. `base`: where the last text before this one ended, else 0. 0, or -EINVAL: at
+ * least one problem was added. -ENOENT: the file has gone, and may be. -ENOMEM. The result is cleared by the caller in
+ * any case. */
 int source_read(struct source *s, const char *path, unsigned base, bool may_be_gone, struct config_problems *problems);
 
 /* Frees everything; wipes the text, as it may hold passwords. */

@@ -20,8 +20,8 @@ struct trusted {
  * says what is wrong, without the path: "cannot be opened: No such file or directory". */
 int trusted_read(const char *path, size_t limit, struct trusted *ret, struct strbuf *why);
 
-/* Opens a directory that only root and the daemon's user can put files into, by the same rules. *ret_fd is the caller's.
- * -errno: `why` says what is wrong, likewise. */
+/* Opens a directory that only root and the daemon's user can put files into, by the same rules. *ret_fd is the
+ * caller's. -errno: `why` says what is wrong, likewise. */
 int trusted_open_directory(const char *path, int *ret_fd, struct strbuf *why);
 
 void trusted_clear(struct trusted *t);

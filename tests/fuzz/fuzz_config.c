@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration file, for root and for somebody else: it is refused with at least one problem, each a line that can be printed, or read; and what is read can be
- * dumped, read again, and is dumped as the same (but for its first line, which says what was read). */
+/* A configuration file, for root and for somebody else: it is refused with at least one problem, each a line that can
+ * be printed, or read; and what is read can be dumped, read again, and is dumped as the same (but for its first line,
+ * which says what was read). */
 #include "fuzz.h"
 
 #include <errno.h>

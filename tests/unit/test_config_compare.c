@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reload takes for the same. The table of keys says what there is to be told apart, so that no key is forgotten. */
+/* What a reload takes for the same. The table of keys says what there is to be told apart, so that no key is forgotten.
+ */
 #include <check.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -76,7 +77,8 @@ static void append_text(const struct key *k, unsigned number, struct strbuf *b) 
 		strbuf_printf(b, "\"%s/%s\"", scratch_path, number ? "b" : "a");
 		break;
 	default:
-		ck_assert_msg(k->type < ARRAY_SIZE(texts) && texts[k->type][0], "no two values of the type of %s", k->name);
+		ck_assert_msg(k->type < ARRAY_SIZE(texts) && texts[k->type][0], "no two values of the type of %s",
+			      k->name);
 		strbuf_append_str(b, texts[k->type][number]);
 		break;
 	}
@@ -134,7 +136,8 @@ static void append_nested(const struct key *k, const char *text, struct strbuf *
 	} else {
 		CLEANUP(strbuf_free) struct strbuf whole = STRBUF_INIT;
 
-		strbuf_printf(&whole, group->type == KEY_LIST ? "%s = ( { %s } );" : "%s = { %s };", group->name, strbuf_str(&outer));
+		strbuf_printf(&whole, group->type == KEY_LIST ? "%s = ( { %s } );" : "%s = { %s };", group->name,
+			      strbuf_str(&outer));
 		append_nested(group, strbuf_str(&whole), b);
 	}
 }
@@ -154,11 +157,14 @@ static void write_setting(const char *path, const struct key *k, const char *tex
 	for (const struct key *up = k; up && up->section != SECTION_QUEUE; up = key_parent(up->section))
 		handler = handler || up->section == SECTION_HANDLER;
 	if (broker)
-		strbuf_printf(&b, "brokers = ( { %s }, { name = \"other\"; } );\n"
-				  "queues = ( { name = \"q\"; broker = \"other\"; handler = { command = [ \"/bin/true\" ]; }; } );\n",
+		strbuf_printf(&b,
+			      "brokers = ( { %s }, { name = \"other\"; } );\n"
+			      "queues = ( { name = \"q\"; broker = \"other\"; handler = { command = [ \"/bin/true\" ]; "
+			      "}; } );\n",
 			      strbuf_str(&group));
 	else
-		strbuf_printf(&b, "brokers = ( { name = \"main\"; }, { name = \"second\"; } );\nqueues = ( { %s%s } );\n",
+		strbuf_printf(&b,
+			      "brokers = ( { name = \"main\"; }, { name = \"second\"; } );\nqueues = ( { %s%s } );\n",
 			      strbuf_str(&group), handler ? "" : " handler = { command = [ \"/bin/true\" ]; };");
 	scratch_write(path, 0640, strbuf_str(&b));
 }
@@ -215,8 +221,8 @@ static unsigned walk(enum section section) {
 		strbuf_append_str(&second, ";");
 		assert_told_apart(k, strbuf_str(&first), strbuf_str(&second));
 		/* Whether it is given at all. */
-		if (!k->required && !k->identity && !k->fallback && !k->fallback_note && k->type != KEY_URLS && k->type != KEY_STATUSES &&
-		    strcmp(k->name, "cert_file") != 0)
+		if (!k->required && !k->identity && !k->fallback && !k->fallback_note && k->type != KEY_URLS &&
+		    k->type != KEY_STATUSES && strcmp(k->name, "cert_file") != 0)
 			assert_told_apart(k, "", strbuf_str(&second));
 	}
 	return n;
@@ -243,9 +249,10 @@ END_TEST
 static void write_password_file(void) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 
-	strbuf_printf(&b, "brokers = ( { name = \"main\"; url = \"amqps://h\"; password_file = \"%s/password\";\n"
-			  "tls = { cert_file = \"%s/a\"; key_password_file = \"%s/key\"; }; }, { name = \"x\"; } );\n"
-			  "defaults = { broker = \"x\"; };\n" QUEUES,
+	strbuf_printf(&b,
+		      "brokers = ( { name = \"main\"; url = \"amqps://h\"; password_file = \"%s/password\";\n"
+		      "tls = { cert_file = \"%s/a\"; key_password_file = \"%s/key\"; }; }, { name = \"x\"; } );\n"
+		      "defaults = { broker = \"x\"; };\n" QUEUES,
 		      scratch_path, scratch_path, scratch_path);
 	scratch_write("a.conf", 0640, strbuf_str(&b));
 }
@@ -303,7 +310,8 @@ END_TEST
 
 START_TEST(tables_count_by_their_content) {
 	ck_assert(same_queue("arguments = { a = 1; b = \"x\"; };", "arguments = { b = \"x\"; a = 1; };"));
-	ck_assert(same_queue("arguments = { a = 1.5; b = true; c = { }; };", "arguments = { a = 1.5; b = true; c = { }; };"));
+	ck_assert(same_queue("arguments = { a = 1.5; b = true; c = { }; };",
+			     "arguments = { a = 1.5; b = true; c = { }; };"));
 	ck_assert(!same_queue("arguments = { a = 1; };", "arguments = { a = 1L; };"));
 	ck_assert(!same_queue("arguments = { a = 1; };", "arguments = { b = 1; };"));
 	ck_assert(!same_queue("arguments = { a = 1; };", "arguments = { a = 1; b = 1; };"));
@@ -317,7 +325,8 @@ START_TEST(tables_count_by_their_content) {
 END_TEST
 
 static void add_cases(Suite *suite) {
-	ADD_SCRATCH_CASE(suite, "keys", each_key_of_a_broker_makes_a_difference, each_key_of_a_queue_makes_a_difference);
+	ADD_SCRATCH_CASE(suite, "keys", each_key_of_a_broker_makes_a_difference,
+			 each_key_of_a_queue_makes_a_difference);
 	ADD_SCRATCH_CASE(suite, "content", secrets_count_by_what_is_in_their_files, what_counts_is_the_effective_value,
 			 tables_count_by_their_content);
 }

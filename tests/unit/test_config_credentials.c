@@ -69,14 +69,17 @@ START_TEST(a_credential_that_is_not_there_is_refused) {
 	refuse_setting("credential = \"main\";",
 		       "a.conf:2: broker.credential: the file's first line is empty: expected a password there\n");
 	ck_assert_int_eq(chmod("credentials/main", 0602), 0);
-	refuse_setting("credential = \"main\";", "a.conf:2: broker.credential: \"@/credentials/main\" is writable by everybody (mode "
-						 "0602): take that right away with chmod o-w\n");
+	refuse_setting("credential = \"main\";",
+		       "a.conf:2: broker.credential: \"@/credentials/main\" is writable by everybody (mode "
+		       "0602): take that right away with chmod o-w\n");
 	without_credentials();
-	refuse_setting("credential = \"main\";", "a.conf:2: broker.credential: there are no credentials ($CREDENTIALS_DIRECTORY): "
-						 "expected LoadCredential= or SetCredential= in the unit, see systemd.exec(5)\n");
+	refuse_setting("credential = \"main\";",
+		       "a.conf:2: broker.credential: there are no credentials ($CREDENTIALS_DIRECTORY): "
+		       "expected LoadCredential= or SetCredential= in the unit, see systemd.exec(5)\n");
 	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", "credentials", 1), 0);
-	refuse_setting("credential = \"main\";", "a.conf:2: broker.credential: there are no credentials ($CREDENTIALS_DIRECTORY): "
-						 "expected LoadCredential= or SetCredential= in the unit, see systemd.exec(5)\n");
+	refuse_setting("credential = \"main\";",
+		       "a.conf:2: broker.credential: there are no credentials ($CREDENTIALS_DIRECTORY): "
+		       "expected LoadCredential= or SetCredential= in the unit, see systemd.exec(5)\n");
 }
 END_TEST
 
@@ -88,17 +91,22 @@ START_TEST(a_credential_has_a_name_and_no_path) {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		strbuf_reset(&b);
 		strbuf_printf(&b, "credential = \"%s\";", bad[i]);
-		refuse_setting(strbuf_str(&b), "a.conf:2: broker.credential: expected the name of a credential, without a slash\n");
+		refuse_setting(strbuf_str(&b),
+			       "a.conf:2: broker.credential: expected the name of a credential, without a slash\n");
 		strbuf_reset(&b);
 		strbuf_printf(&b, "tls = { ca_file = \"%%d/%s\"; };", bad[i]);
-		refuse_setting(strbuf_str(&b), "a.conf:2: broker.tls.ca_file: expected the name of a credential, without a slash\n");
+		refuse_setting(strbuf_str(&b),
+			       "a.conf:2: broker.tls.ca_file: expected the name of a credential, without a slash\n");
 	}
-	refuse_setting("credential = \"\";", "a.conf:2: broker.credential: expected the name of a credential, found the string \"\"\n");
-	refuse_setting("credential = [];", "a.conf:2: broker.credential: expected the name of a credential, found an empty array\n");
+	refuse_setting("credential = \"\";",
+		       "a.conf:2: broker.credential: expected the name of a credential, found the string \"\"\n");
+	refuse_setting("credential = [];",
+		       "a.conf:2: broker.credential: expected the name of a credential, found an empty array\n");
 	refuse_setting("tls = { ca_file = \"%d/\"; };",
 		       "a.conf:2: broker.tls.ca_file: expected the name of a credential, without a slash\n");
-	refuse_setting("tls = { ca_file = \"%dx\"; };", "a.conf:2: broker.tls.ca_file: expected the absolute path of a file, or "
-							"\"%d/NAME\" for a credential, found the string \"%dx\"\n");
+	refuse_setting("tls = { ca_file = \"%dx\"; };",
+		       "a.conf:2: broker.tls.ca_file: expected the absolute path of a file, or "
+		       "\"%d/NAME\" for a credential, found the string \"%dx\"\n");
 }
 END_TEST
 
@@ -116,7 +124,8 @@ START_TEST(one_key_gives_the_password) {
 END_TEST
 
 #define TLS                                                                                                            \
-	"broker = { url = \"amqps://h\"; tls = { ca_file = \"%d/ca\"; cert_file = \"%d/cert\"; key_file = \"%d/key\";\n" \
+	"broker = { url = \"amqps://h\"; tls = { ca_file = \"%d/ca\"; cert_file = \"%d/cert\"; key_file = "            \
+	"\"%d/key\";\n"                                                                                                \
 	"key_password_file = \"%d/word\"; }; };\n"
 
 static void assert_file(const char *path, const char *name) {
@@ -143,8 +152,9 @@ START_TEST(certificates_and_keys_may_be_credentials) {
 	ck_assert_uint_eq(c->n_secret_files, 2);
 	config_unref(c);
 	ck_assert_int_eq(remove("credentials/ca"), 0);
-	refuse_setting("tls = { ca_file = \"%d/ca\"; };", "a.conf:2: broker.tls.ca_file: there is no credential \"ca\" (nor "
-							  "\"amqp-execd_ca\") in @/credentials\n");
+	refuse_setting("tls = { ca_file = \"%d/ca\"; };",
+		       "a.conf:2: broker.tls.ca_file: there is no credential \"ca\" (nor "
+		       "\"amqp-execd_ca\") in @/credentials\n");
 }
 END_TEST
 
@@ -182,8 +192,9 @@ START_TEST(who_asks_outside_of_the_service_is_warned) {
 	c = config_unref(c);
 	write_examined(TLS);
 	text = examine(0, &c);
-	ck_assert_str_eq(text, "a.conf:2: broker.tls.ca_file: " OUTSIDE "a.conf:2: broker.tls.cert_file: " OUTSIDE
-			       "a.conf:2: broker.tls.key_file: " OUTSIDE "a.conf:3: broker.tls.key_password_file: " OUTSIDE);
+	ck_assert_str_eq(text,
+			 "a.conf:2: broker.tls.ca_file: " OUTSIDE "a.conf:2: broker.tls.cert_file: " OUTSIDE
+			 "a.conf:2: broker.tls.key_file: " OUTSIDE "a.conf:3: broker.tls.key_password_file: " OUTSIDE);
 	ck_assert_str_eq(c->brokers[0].tls.ca_file, "%d/ca");
 	ck_assert_str_eq(c->brokers[0].tls.key_password_file, "%d/word");
 	ck_assert_ptr_null(c->brokers[0].tls.key_password);
@@ -204,8 +215,9 @@ END_TEST
 
 static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "credentials", the_password_is_the_first_line_of_the_credential,
-			 a_credential_that_is_not_there_is_refused, a_credential_has_a_name_and_no_path, one_key_gives_the_password,
-			 certificates_and_keys_may_be_credentials, who_asks_outside_of_the_service_is_warned);
+			 a_credential_that_is_not_there_is_refused, a_credential_has_a_name_and_no_path,
+			 one_key_gives_the_password, certificates_and_keys_may_be_credentials,
+			 who_asks_outside_of_the_service_is_warned);
 }
 
 CHECK_MAIN("config credentials", add_cases)

@@ -52,15 +52,18 @@ START_TEST(a_path_that_no_socket_can_have_is_refused) {
 	strbuf_printf(&b, "control = { socket = \"%s\"; };\n" QUEUES, path_of_length(108));
 	scratch_write("a.conf", 0640, strbuf_str(&b));
 	strbuf_reset(&b);
-	strbuf_printf(&b, "a.conf:1: control.socket: expected an absolute path of at most 107 bytes, or \"\" for none, found the "
-			  "string \"%.60s\"... of 108 bytes\n",
-		      path_of_length(108));
+	strbuf_printf(
+		&b,
+		"a.conf:1: control.socket: expected an absolute path of at most 107 bytes, or \"\" for none, found the "
+		"string \"%.60s\"... of 108 bytes\n",
+		path_of_length(108));
 	refuse("a.conf", strbuf_str(&b));
-	refuse_text("control = { socket = \"control.sock\"; };\n" QUEUES,
-		    "a.conf:1: control.socket: expected an absolute path of at most 107 bytes, or \"\" for none, found the "
-		    "string \"control.sock\"\n");
-	refuse_text("control = { socket = true; };\n" QUEUES,
-		    "a.conf:1: control.socket: expected an absolute path of at most 107 bytes, or \"\" for none, found true\n");
+	refuse_text(
+		"control = { socket = \"control.sock\"; };\n" QUEUES,
+		"a.conf:1: control.socket: expected an absolute path of at most 107 bytes, or \"\" for none, found the "
+		"string \"control.sock\"\n");
+	refuse_text("control = { socket = true; };\n" QUEUES, "a.conf:1: control.socket: expected an absolute path of "
+							      "at most 107 bytes, or \"\" for none, found true\n");
 }
 END_TEST
 
@@ -87,7 +90,8 @@ static void assert_listen(const struct config_listen *l, const char *host, unsig
 }
 
 START_TEST(addresses_of_the_monitor_are_taken_apart) {
-	struct config *c = load_text("monitor = { listen = [ \"127.0.0.1:9419\", \"[::1]:1\", \"localhost:65535\", \"*:9419\" ]; };\n" QUEUES);
+	struct config *c = load_text("monitor = { listen = [ \"127.0.0.1:9419\", \"[::1]:1\", \"localhost:65535\", "
+				     "\"*:9419\" ]; };\n" QUEUES);
 
 	ck_assert_uint_eq(c->monitor.n_listen, 4);
 	assert_listen(&c->monitor.listen[0], "127.0.0.1", 9419);
@@ -113,13 +117,14 @@ static void refuse_listen(const char *address, const char *why) {
 	CLEANUP(strbuf_free) struct strbuf content = STRBUF_INIT, expected = STRBUF_INIT;
 
 	strbuf_printf(&content, "monitor = {\nlisten = [ \"127.0.0.1:1\", \"%s\" ]; };\n" QUEUES, address);
-	strbuf_printf(&expected, "a.conf:2: monitor.listen[1]: expected an address such as \"127.0.0.1:9419\", but %s\n", why);
+	strbuf_printf(&expected,
+		      "a.conf:2: monitor.listen[1]: expected an address such as \"127.0.0.1:9419\", but %s\n", why);
 	refuse_text(strbuf_str(&content), strbuf_str(&expected));
 }
 
 START_TEST(an_address_that_cannot_be_listened_at_is_refused) {
-	static const char host[] =
-		"its host is no IP address, nor \"localhost\", nor \"*\" for all addresses (other names are not looked up)";
+	static const char host[] = "its host is no IP address, nor \"localhost\", nor \"*\" for all addresses (other "
+				   "names are not looked up)";
 	static const char port[] = "its port is not a number from 1 to 65535";
 	static const char none[] = "it has no port: \"HOST:PORT\"";
 
@@ -143,7 +148,8 @@ START_TEST(an_address_that_cannot_be_listened_at_is_refused) {
 		    "a.conf:1: monitor.listen[1]: expected an address such as \"127.0.0.1:9419\", found 2\n"
 		    "a.conf:1: monitor.listen[2]: this address is there already\n");
 	refuse_text("monitor = { listen = 9419; };\n" QUEUES,
-		    "a.conf:1: monitor.listen: expected an address such as \"127.0.0.1:9419\", or an array of at most 16, found 9419\n");
+		    "a.conf:1: monitor.listen: expected an address such as \"127.0.0.1:9419\", or an array of at most "
+		    "16, found 9419\n");
 }
 END_TEST
 
@@ -185,8 +191,8 @@ START_TEST(a_dump_says_where_the_daemon_can_be_reached) {
 END_TEST
 
 static void add_cases(Suite *suite) {
-	ADD_SCRATCH_CASE(suite, "control", the_control_socket_is_where_systemd_says, a_path_that_no_socket_can_have_is_refused,
-			 the_group_of_the_control_socket_exists);
+	ADD_SCRATCH_CASE(suite, "control", the_control_socket_is_where_systemd_says,
+			 a_path_that_no_socket_can_have_is_refused, the_group_of_the_control_socket_exists);
 	ADD_SCRATCH_CASE(suite, "monitor", addresses_of_the_monitor_are_taken_apart,
 			 an_address_that_cannot_be_listened_at_is_refused);
 	ADD_SCRATCH_CASE(suite, "dump", a_dump_says_where_the_daemon_can_be_reached);

@@ -63,7 +63,9 @@ START_TEST(every_row_has_its_place) {
 	const struct key *k = &config_keys[_i];
 
 	ck_assert_msg(is_group(k) == (k->child != SECTION_ROOT), "%s", k->name);
-	ck_assert_msg((k->type == KEY_LIST || k->type == KEY_ONE || k->type == KEY_LISTEN) == (k->count_offset != KEY_NO_OFFSET), "%s", k->name);
+	ck_assert_msg((k->type == KEY_LIST || k->type == KEY_ONE || k->type == KEY_LISTEN) ==
+			      (k->count_offset != KEY_NO_OFFSET),
+		      "%s", k->name);
 	ck_assert_uint_lt(k->offset, section_size(k->section));
 	if (k->present_offset != KEY_NO_OFFSET)
 		ck_assert_uint_lt(k->present_offset, section_size(k->section));
