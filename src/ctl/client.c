@@ -18,7 +18,7 @@
 #define ANSWER_MAX (64 * 1024 * 1024)
 
 struct client {
-	CURL *curl;	  /* owned; keeps the connection open */
+	CURL *curl;       /* owned; keeps the connection open */
 	const char *path; /* borrowed */
 	struct strbuf received;
 };
@@ -80,7 +80,8 @@ static int explain_access(const char *path, char **ret_why) {
 		return fail(-EACCES, ret_why, "no permission to use %s: its folder is closed to this user", path);
 	group = getgrgid(st.st_gid);
 	if (group)
-		return fail(-EACCES, ret_why, "no permission to use %s: root and the members of the group \"%s\" have it", path,
+		return fail(-EACCES, ret_why,
+			    "no permission to use %s: root and the members of the group \"%s\" have it", path,
 			    group->gr_name);
 	return fail(-EACCES, ret_why, "no permission to use %s: root and the members of the group %ju have it", path,
 		    (uintmax_t)st.st_gid);
@@ -95,7 +96,8 @@ static int explain_connect(const char *path, char **ret_why) {
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fail(-EIO, ret_why, "the daemon at %s does not take the connection", path);
 	if (errno == ENOENT || errno == ENOTDIR)
-		return fail(-ENOENT, ret_why, "there is no socket %s: the daemon does not run, or has another one", path);
+		return fail(-ENOENT, ret_why, "there is no socket %s: the daemon does not run, or has another one",
+			    path);
 	if (errno == ECONNREFUSED)
 		return fail(-ECONNREFUSED, ret_why, "nobody listens on %s: the daemon does not run", path);
 	if (errno == EACCES)
@@ -127,7 +129,8 @@ static int prepare(struct client *c, const char *method, const char *url, uint64
 	    /* A queue may be called "..". */
 	    curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK ||
 	    /* Neither is of use here, and both may come from the environment. */
-	    curl_easy_setopt(c->curl, CURLOPT_PROXY, "") != CURLE_OK || curl_easy_setopt(c->curl, CURLOPT_NETRC, 0L) != CURLE_OK ||
+	    curl_easy_setopt(c->curl, CURLOPT_PROXY, "") != CURLE_OK ||
+	    curl_easy_setopt(c->curl, CURLOPT_NETRC, 0L) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, msec) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data) != CURLE_OK ||

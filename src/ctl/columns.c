@@ -122,14 +122,15 @@ void columns_append(const struct columns *c, bool colour, struct strbuf *b) {
 	for (size_t k = 0; k < c->n; k++)
 		widths[k] = column_width(c, k);
 	for (size_t k = 0; k < c->n; k++)
-		append_cell(b, c->columns[k].title, colour ? BOLD : NULL, widths[k], c->columns[k].right, k + 1 == c->n);
+		append_cell(b, c->columns[k].title, colour ? BOLD : NULL, widths[k], c->columns[k].right,
+			    k + 1 == c->n);
 	strbuf_append_char(b, '\n');
 	for (size_t i = 0; i < c->n_rows; i++) {
 		const struct row *row = &c->rows[i];
 
 		for (size_t k = 0; k < row->n; k++)
-			append_cell(b, row->cells[k].text, colour ? row->cells[k].colour : NULL, widths[k], c->columns[k].right,
-				    k + 1 == row->n);
+			append_cell(b, row->cells[k].text, colour ? row->cells[k].colour : NULL, widths[k],
+				    c->columns[k].right, k + 1 == row->n);
 		strbuf_append_char(b, '\n');
 		strbuf_append(b, strbuf_str(&row->notes), row->notes.len);
 	}

@@ -2,9 +2,9 @@
 /* Rows of text in columns that are as wide as they must be. */
 #pragma once
 
+#include "base/macro.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include "base/macro.h"
 
 #define COLUMNS_MAX 12
 

@@ -15,8 +15,8 @@ const struct command commands[] = {
 	{"status", "[--json]", "tell how the daemon and its queues are",
 	 "      --json             print what the daemon answers, in JSON\n", command_status},
 	{"reload", "", "have the daemon read its configuration again, and wait until it has",
-	 "Prints what has changed. If the configuration is refused, the old one stays in force: every problem is printed\n"
-	 "to standard error, and the exit status is 78.\n",
+	 "Prints what has changed. If the configuration is refused, the old one stays in force, every\n"
+	 "problem is printed to standard error, and the exit status is 78.\n\n",
 	 command_reload},
 	{"pause", "[--broker NAME] QUEUE... | --all", "let queues take nothing new; handlers that run go on",
 	 "      --all              all queues\n"
@@ -26,10 +26,12 @@ const struct command commands[] = {
 	 "      --all              all queues\n"
 	 "      --broker NAME      the queues of that name at this broker\n",
 	 command_order},
-	{"drain", "[--timeout DURATION] [--broker NAME] [QUEUE... | --all]", "pause queues, and wait until nothing of them runs",
+	{"drain", "[--timeout DURATION] [--broker NAME] [QUEUE... | --all]",
+	 "pause queues, and wait until nothing of them runs",
 	 "      --all              all queues (the default)\n"
 	 "      --broker NAME      the queues of that name at this broker\n"
-	 "      --timeout DURATION wait no longer (\"30s\", \"5min\"), and exit with status 75; the queues stay paused\n",
+	 "      --timeout DURATION wait no longer (\"30s\", \"5min\"), and exit with status 75;\n"
+	 "                         the queues stay paused\n",
 	 command_drain},
 };
 
@@ -70,7 +72,8 @@ void command_print_help(const struct command *command) {
 	       *command->arguments ? " " : "", command->arguments, command->summary, command->help);
 }
 
-int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec, struct client_answer *ret) {
+int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec,
+		struct client_answer *ret) {
 	CLEANUP(free) char *why = NULL;
 	int r = client_ask(ctl->client, method, path, timeout_usec, ret, &why);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands of amqp-execctl, and what they share: each asks the daemon something, tells what it says, and returns an exit
- * status. */
+/* The commands of amqp-execctl, and what they share: each asks the daemon something, tells what it says, and returns an
+ * exit status. */
 #pragma once
 
+#include "base/clock.h"
+#include "ctl/client.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/clock.h"
-#include "ctl/client.h"
 
 /* For questions that the daemon answers at once. */
 #define COMMAND_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -17,7 +17,7 @@ struct strbuf;
 struct ctl {
 	const char *socket;    /* borrowed */
 	struct client *client; /* owned */
-	bool colour;	       /* stdout is a terminal whose user wants colours */
+	bool colour;           /* stdout is a terminal whose user wants colours */
 };
 
 struct command {
@@ -50,12 +50,14 @@ int command_hint(const struct command *command);
 void command_print_help(const struct command *command);
 
 /* Asks. 0: there is an answer. Else the exit status, after a complaint: the daemon cannot be reached. */
-int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec, struct client_answer *ret);
+int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec,
+		struct client_answer *ret);
 
 /* What an answer that is an error means: complains, and returns the exit status. 0: it is none. */
 int command_check(const struct client_answer *answer);
 
-/* Writes the text to stdout. Returns the exit status: 0, or 1 after a complaint, also if the text is not whole for lack of memory. */
+/* Writes the text to stdout. Returns the exit status: 0, or 1 after a complaint, also if the text is not whole for lack
+ * of memory. */
 int command_print(const struct strbuf *text);
 
 /* Which queues an order is for, from the command line. */
@@ -66,7 +68,8 @@ struct selection {
 	uint64_t timeout_usec;
 };
 
-/* Gives the order to all of them. Returns the exit status, the first one that is not 0. `text`: gets what is to be printed; NULL: nothing. */
+/* Gives the order to all of them. Returns the exit status, the first one that is not 0. `text`: gets what is to be
+ * printed; NULL: nothing. */
 int command_order_queues(struct ctl *ctl, const char *order, const struct selection *s, struct strbuf *text);
 
 /* Reads options and names of queues. 0: go on. Positive: leave with *ret_status. */

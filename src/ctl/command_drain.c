@@ -57,7 +57,8 @@ static void tell_progress(const struct left *left, bool terminal) {
 		return;
 	fprintf(stderr, "\r\033[K%llu handler%s running", left->running, text_plural(left->running));
 	if (left->publishing > 0)
-		fprintf(stderr, ", %llu publication%s to be confirmed", left->publishing, text_plural(left->publishing));
+		fprintf(stderr, ", %llu publication%s to be confirmed", left->publishing,
+			text_plural(left->publishing));
 }
 
 static int await(struct ctl *ctl, const struct selection *s, struct left *left) {
@@ -95,8 +96,10 @@ int command_drain(struct ctl *ctl, const struct command *command, int argc, char
 		return status;
 	r = await(ctl, &s, &left);
 	if (r == EX_TEMPFAIL)
-		command_complain("the time is over: %llu handler%s still running, %llu publication%s to be confirmed; the queues stay paused",
-				 left.running, text_plural(left.running), left.publishing, text_plural(left.publishing));
+		command_complain("the time is over: %llu handler%s still running, %llu publication%s to be confirmed; "
+				 "the queues stay paused",
+				 left.running, text_plural(left.running), left.publishing,
+				 text_plural(left.publishing));
 	if (r != 0)
 		return r;
 	strbuf_append_str(&text, "drained\n");

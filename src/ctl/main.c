@@ -123,7 +123,8 @@ static int run_command(const struct arguments *args, const struct command *comma
 	ctl.socket = strbuf_str(&path);
 	r = path.failed ? -ENOMEM : client_new(ctl.socket, &ctl.client);
 	if (r < 0) {
-		command_complain("%s: %s", ctl.socket, r == -ENAMETOOLONG ? "too long for the path of a socket" : "out of memory");
+		command_complain("%s: %s", ctl.socket,
+				 r == -ENAMETOOLONG ? "too long for the path of a socket" : "out of memory");
 		return r == -ENAMETOOLONG ? EX_USAGE : EXIT_FAILURE;
 	}
 	r = command->run(&ctl, command, argc, argv);

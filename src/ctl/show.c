@@ -48,7 +48,8 @@ static void append_ago(struct strbuf *b, const char *time, time_t now) {
 /* --- the daemon and its brokers ---------------------------------------------------------------------------------- */
 
 static void append_daemon(json_t *status, time_t now, bool colour, struct strbuf *b) {
-	json_t *configuration = json_object_get(status, "configuration"), *reload = json_object_get(status, "last_reload");
+	json_t *configuration = json_object_get(status, "configuration");
+	json_t *reload = json_object_get(status, "last_reload");
 	json_t *handlers = json_object_get(status, "handlers");
 
 	strbuf_append_str(b, "amqp-execd ");
@@ -58,8 +59,8 @@ static void append_daemon(json_t *status, time_t now, bool colour, struct strbuf
 	strbuf_printf(b, "%s for ", colour ? PLAIN : "");
 	append_ago(b, show_text(status, "started"), now);
 	strbuf_printf(b, "%s, process %llu; %llu of at most %llu handlers running\n",
-		      show_flag(status, "ready") ? "" : ", not ready", show_number(status, "pid"), show_number(handlers, "running"),
-		      show_number(handlers, "max"));
+		      show_flag(status, "ready") ? "" : ", not ready", show_number(status, "pid"),
+		      show_number(handlers, "running"), show_number(handlers, "max"));
 	strbuf_append_str(b, "configuration ");
 	text_append(b, text_or(configuration, "path", "?"));
 	strbuf_append_str(b, ", loaded ");
@@ -134,15 +135,20 @@ static int add_queue(struct columns *c, json_t *queue, bool with_broker) {
 	bool by_operator = show_flag(queue, "paused_by_operator");
 	char running[48];
 
-	snprintf(running, sizeof(running), "%llu/%llu", show_number(queue, "running"), show_number(queue, "concurrency"));
+	snprintf(running, sizeof(running), "%llu/%llu", show_number(queue, "running"),
+		 show_number(queue, "concurrency"));
 	if (columns_row(c) < 0 || columns_cell(c, text_or(queue, "name", "?"), NULL) < 0 ||
 	    (with_broker && columns_cell(c, text_or(queue, "broker", "?"), NULL) < 0) ||
-	    columns_cell(c, state, by_operator ? YELLOW : state_colour(state)) < 0 || columns_cell(c, running, NULL) < 0 ||
-	    columns_number(c, show_number(queue, "waiting")) < 0 || columns_number(c, show_number(queue, "held")) < 0 ||
-	    columns_number(c, show_number(counters, "acked")) < 0 || columns_number(c, show_number(counters, "requeued")) < 0 ||
-	    columns_number(c, show_number(counters, "retried")) < 0 || columns_number(c, show_number(counters, "rejected")) < 0)
+	    columns_cell(c, state, by_operator ? YELLOW : state_colour(state)) < 0 ||
+	    columns_cell(c, running, NULL) < 0 || columns_number(c, show_number(queue, "waiting")) < 0 ||
+	    columns_number(c, show_number(queue, "held")) < 0 ||
+	    columns_number(c, show_number(counters, "acked")) < 0 ||
+	    columns_number(c, show_number(counters, "requeued")) < 0 ||
+	    columns_number(c, show_number(counters, "retried")) < 0 ||
+	    columns_number(c, show_number(counters, "rejected")) < 0)
 		return -1;
-	if (show_flag(queue, "leaving") && add_note(c, "", "is not in the configuration any more, or is started anew") < 0)
+	if (show_flag(queue, "leaving") &&
+	    add_note(c, "", "is not in the configuration any more, or is started anew") < 0)
 		return -1;
 	if (by_operator && add_note(c, "", "paused by an operator, until it is resumed") < 0)
 		return -1;
@@ -155,8 +161,8 @@ static int add_queue(struct columns *c, json_t *queue, bool with_broker) {
 
 static void append_queues(json_t *queues, bool with_broker, bool colour, struct strbuf *b) {
 	static const struct column all[] = {
-		{"QUEUE", false},  {"BROKER", false}, {"STATE", false},	 {"RUNNING", true}, {"WAITING", true},
-		{"HELD", true},	   {"ACKED", true},   {"REQUEUED", true}, {"RETRIED", true}, {"REJECTED", true},
+		{"QUEUE", false}, {"BROKER", false}, {"STATE", false},   {"RUNNING", true}, {"WAITING", true},
+		{"HELD", true},   {"ACKED", true},   {"REQUEUED", true}, {"RETRIED", true}, {"REJECTED", true},
 	};
 	struct column columns[ARRAY_SIZE(all)];
 	CLEANUP(columns_free) struct columns *c = NULL;
@@ -170,9 +176,10 @@ static void append_queues(json_t *queues, bool with_broker, bool colour, struct 
 		b->failed = true;
 		return;
 	}
-	json_array_foreach(queues, i, queue)
+	json_array_foreach(queues, i, queue) {
 		if (add_queue(c, queue, with_broker) < 0)
 			b->failed = true;
+	}
 	columns_append(c, colour, b);
 }
 

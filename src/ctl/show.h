@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the daemon answers, in the form in which people read it. Parts that are missing, as an older or newer daemon may leave them
- * out, are left out. Pure: a lack of memory makes the buffer fail. */
+/* What the daemon answers, in the form in which people read it. Parts that are missing, as an older or newer daemon may
+ * leave them out, are left out. Pure: a lack of memory makes the buffer fail. */
 #pragma once
 
 #include <jansson.h>
@@ -9,7 +9,8 @@
 
 struct strbuf;
 
-/* The answer to GET /v1/status: the daemon, its brokers, a table of its queues. `now`: to tell how long ago things were. */
+/* The answer to GET /v1/status: the daemon, its brokers, a table of its queues. `now`: to tell how long ago things
+ * were. */
 void show_status(json_t *status, time_t now, bool colour, struct strbuf *b);
 
 /* The answer to an order: a line for each queue. */

@@ -7,7 +7,8 @@
 
 struct strbuf;
 
-/* How many columns of a terminal the text takes. What is not UTF-8, or has no known width, counts as one for each byte or character. */
+/* How many columns of a terminal the text takes. What is not UTF-8, or has no known width, counts as one for each byte
+ * or character. */
 size_t text_width(const char *s);
 
 /* Appends text that came from outside, so that it stays one line and does nothing to the terminal. */

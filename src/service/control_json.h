@@ -10,7 +10,8 @@ struct strbuf;
 /* The answer to GET /v1/status. */
 void control_json_status(const struct snapshot *s, struct strbuf *b);
 
-/* The answer to an order: those queues of the snapshot that have the name and the broker (NULL: any), without those that leave. */
+/* The answer to an order: those queues of the snapshot that have the name and the broker (NULL: any), without those
+ * that leave. */
 void control_json_queues(const struct snapshot *s, const char *queue, const char *broker, struct strbuf *b);
 
 /* The answer to a reload that went through, or was refused. */

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* A small HTTP/1.1 server in the event loop, for a few local clients: one callback for each complete request, which is answered at
- * once or later. Nothing here blocks, and everything that a client can make us hold or wait for has a limit. */
+/* A small HTTP/1.1 server in the event loop, for a few local clients: one callback for each complete request, which is
+ * answered at once or later. Nothing here blocks, and everything that a client can make us hold or wait for has a
+ * limit. */
 #pragma once
 
+#include "base/macro.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
-#include "base/macro.h"
 
 struct strbuf;
 
 struct http_limits {
-	unsigned connections;	/* in all; a further one is closed at once */
-	size_t header_size;	/* bytes of the request line and the headers together; beyond: 431 */
-	size_t body_size;	/* bytes of a request's body; beyond: 413, or the end of the connection if no length was given before */
-	uint64_t request_usec;	/* for a complete request, from the connection's start or the answer before; then the connection ends */
+	unsigned connections; /* in all; a further one is closed at once */
+	size_t header_size;   /* bytes of the request line and the headers together; beyond: 431 */
+	size_t body_size; /* bytes of a request's body; beyond: 413, or the end of the connection if no length was given
+			     before */
+	uint64_t request_usec;  /* for a complete request, from the connection's start or the answer before; then the
+				   connection ends */
 	uint64_t response_usec; /* for the client to take the whole answer; then the connection ends */
 };
 
@@ -39,16 +42,19 @@ struct http_server;
 struct http_request;
 
 struct http_callbacks {
-	/* A complete request. It is answered, in here or later, by exactly one http_respond or http_respond_error, after which it
-	 * must not be touched. Until then it stays valid, even if the client is gone: the answer is then thrown away. */
+	/* A complete request. It is answered, in here or later, by exactly one http_respond or http_respond_error,
+	 * after which it must not be touched. Until then it stays valid, even if the client is gone: the answer is then
+	 * thrown away. */
 	void (*request)(struct http_request *request, void *userdata);
 };
 
-/* A server without sockets. The limits are copied, callbacks and userdata borrowed. -ENOMEM, or an errno of sd-event. */
+/* A server without sockets. The limits are copied, callbacks and userdata borrowed. -ENOMEM, or an errno of sd-event.
+ */
 int http_new(sd_event *event, const struct http_limits *limits, const struct http_callbacks *callbacks, void *userdata,
 	     struct http_server **ret);
 
-/* Ends all connections; requests that are not answered yet are gone, too. Not to be called from a callback. NULL-safe, returns NULL. */
+/* Ends all connections; requests that are not answered yet are gone, too. Not to be called from a callback. NULL-safe,
+ * returns NULL. */
 struct http_server *http_free(struct http_server *s);
 DEFINE_CLEANUP(struct http_server *, http_free);
 
@@ -62,8 +68,8 @@ void http_drop_sockets(struct http_server *s);
 /* "GET"; "HEAD" is given as "GET". */
 const char *http_request_method(const struct http_request *r);
 
-/* The parts of the path between slashes, each percent-decoded: of "/v1/queues/a%2fb" they are "v1", "queues" and "a/b". NULL beyond the last
- * one. Borrowed. */
+/* The parts of the path between slashes, each percent-decoded: of "/v1/queues/a%2fb" they are "v1", "queues" and "a/b".
+ * NULL beyond the last one. Borrowed. */
 const char *http_request_segment(const struct http_request *r, size_t i);
 
 /* The first value of that parameter of the query, percent-decoded, "" if it has none; NULL: not there. Borrowed. */
@@ -74,7 +80,8 @@ const char *http_request_body(const struct http_request *r, size_t *ret_len);
 
 const struct http_peer *http_request_peer(const struct http_request *r);
 
-/* Answers, with what is in the buffer, which is empty afterwards. If that has failed for lack of memory, the connection ends instead. `type`: static. */
+/* Answers, with what is in the buffer, which is empty afterwards. If that has failed for lack of memory, the connection
+ * ends instead. `type`: static. */
 void http_respond(struct http_request *r, unsigned status, const char *type, struct strbuf *body);
 
 /* Answers {"error": "..."}. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside of the HTTP server, shared by its two parts and nobody else: http.c has sockets and connections, http_request.c what is
- * asked and answered on one. */
+/* Inside of the HTTP server, shared by its two parts and nobody else: http.c has sockets and connections,
+ * http_request.c what is asked and answered on one. */
 #pragma once
 
 #include <microhttpd.h>
@@ -16,33 +16,33 @@ struct http_server {
 	sd_event *event; /* borrowed */
 	struct http_limits limits;
 	const struct http_callbacks *callbacks; /* borrowed */
-	void *userdata;				/* borrowed */
-	struct MHD_Daemon *daemon;		/* owned */
-	sd_event_source *io;			/* owned; the library's epoll descriptor */
-	sd_event_source *timer;			/* owned; when the library wants to be called without an event */
-	sd_event_source *rest;			/* owned; ends the rest of listening sockets that could not be accepted from */
-	struct list sockets;			/* of http_socket, owned */
-	struct list connections;		/* of http_connection, owned */
+	void *userdata;                         /* borrowed */
+	struct MHD_Daemon *daemon;              /* owned */
+	sd_event_source *io;                    /* owned; the library's epoll descriptor */
+	sd_event_source *timer;                 /* owned; when the library wants to be called without an event */
+	sd_event_source *rest;   /* owned; ends the rest of listening sockets that could not be accepted from */
+	struct list sockets;     /* of http_socket, owned */
+	struct list connections; /* of http_connection, owned */
 	unsigned n_connections;
 };
 
 struct http_connection {
 	struct list node;
-	struct http_server *server;    /* borrowed: the owner */
-	struct MHD_Connection *mhd;    /* borrowed */
-	int fd;			       /* borrowed: the library's */
-	sd_event_source *deadline;     /* owned */
-	struct http_request *request;  /* owned; the current one, NULL between two */
+	struct http_server *server;   /* borrowed: the owner */
+	struct MHD_Connection *mhd;   /* borrowed */
+	int fd;                       /* borrowed: the library's */
+	sd_event_source *deadline;    /* owned */
+	struct http_request *request; /* owned; the current one, NULL between two */
 	struct http_peer peer;
 	gid_t *groups; /* owned; peer.groups */
 };
 
 enum http_request_state {
-	HTTP_REQUEST_NEW,	/* the request line is known */
+	HTTP_REQUEST_NEW,       /* the request line is known */
 	HTTP_REQUEST_RECEIVING, /* the headers are, too, and acceptable */
-	HTTP_REQUEST_DECIDING,	/* complete; the callback is being called */
-	HTTP_REQUEST_WAITING,	/* the callback has returned without an answer; the library was told to wait */
-	HTTP_REQUEST_ANSWERED,	/* the answer is here, to be handed to the library */
+	HTTP_REQUEST_DECIDING,  /* complete; the callback is being called */
+	HTTP_REQUEST_WAITING,   /* the callback has returned without an answer; the library was told to wait */
+	HTTP_REQUEST_ANSWERED,  /* the answer is here, to be handed to the library */
 };
 
 struct http_request {
@@ -58,7 +58,8 @@ struct http_request {
 	struct strbuf answer; /* its body */
 };
 
-/* Gives the connection so much time from now on; USEC_INFINITY: no limit. Without a timer for lack of memory it is cut off at once. */
+/* Gives the connection so much time from now on; USEC_INFINITY: no limit. Without a timer for lack of memory it is cut
+ * off at once. */
 void http_connection_set_deadline(struct http_connection *c, uint64_t usec);
 
 /* Has the library run in the next turn of the loop: that a connection is resumed makes no event. */
@@ -68,7 +69,8 @@ void http_wake(struct http_server *s);
 void *http_request_on_line(void *cls, const char *uri, struct MHD_Connection *mhd);
 enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
 				       const char *version, const char *upload, size_t *upload_size, void **context);
-void http_request_on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
+void http_request_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+			       enum MHD_RequestTerminationCode code);
 
 /* If it waits for its answer: lets the library go on, and end the connection. */
 void http_request_abandon(struct http_request *r);

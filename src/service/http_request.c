@@ -59,7 +59,8 @@ static uint64_t announced_size(struct MHD_Connection *mhd) {
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
-/* The answer is handed to the library, which sends it; what the client still sends of this request is not read any more. */
+/* The answer is handed to the library, which sends it; what the client still sends of this request is not read any
+ * more. */
 static enum MHD_Result request_send(struct http_request *r) {
 	struct MHD_Response *response;
 	enum MHD_Result ok = MHD_NO;
@@ -146,7 +147,8 @@ enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *mhd, co
 	return MHD_NO;
 }
 
-void http_request_on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code) {
+void http_request_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+			       enum MHD_RequestTerminationCode code) {
 	struct http_request *r = *context;
 	struct http_connection *c;
 

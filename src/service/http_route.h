@@ -2,8 +2,8 @@
 /* From a request to the function that answers it. */
 #pragma once
 
-#include <stddef.h>
 #include "service/http.h"
+#include <stddef.h>
 
 struct http_route {
 	const char *method;
@@ -11,6 +11,6 @@ struct http_route {
 	void (*call)(struct http_request *request, void *userdata);
 };
 
-/* Calls the route of the request's method and path. Where none has the path the answer is 404; where only the method is another
- * one, 405. */
+/* Calls the route of the request's method and path. Where none has the path the answer is 404; where only the method is
+ * another one, 405. */
 void http_route(struct http_request *request, const struct http_route *routes, size_t n, void *userdata);

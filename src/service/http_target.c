@@ -25,7 +25,8 @@ static int decode(const char *text, size_t len, bool query, char **ret) {
 		char c = text[i];
 
 		if (c == '%') {
-			int high = i + 2 < len ? hex_digit(text[i + 1]) : -1, low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+			int high = i + 2 < len ? hex_digit(text[i + 1]) : -1,
+			    low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
 
 			if (high < 0 || low < 0 || high + low == 0)
 				return -EINVAL;

@@ -2,8 +2,8 @@
 /* What a request asks for, taken apart: "/v1/queues/a%2Fb/pause?broker=main". Pure. */
 #pragma once
 
-#include <stddef.h>
 #include "base/macro.h"
+#include <stddef.h>
 
 #define HTTP_SEGMENTS_MAX 16
 #define HTTP_PARAMETERS_MAX 16
@@ -23,9 +23,9 @@ struct http_target {
 
 #define HTTP_TARGET_INIT ((struct http_target){0})
 
-/* Splits first and decodes afterwards, once, so that an encoded separator is none. A plus sign in the query is a space. -EINVAL: not a
- * path and query, a percent sign that is not followed by two hexadecimal digits, a NUL. -E2BIG: more parts than there is room for.
- * -ENOMEM. *ret is written only on success. */
+/* Splits first and decodes afterwards, once, so that an encoded separator is none. A plus sign in the query is a space.
+ * -EINVAL: not a path and query, a percent sign that is not followed by two hexadecimal digits, a NUL. -E2BIG: more
+ * parts than there is room for. -ENOMEM. *ret is written only on success. */
 int http_target_parse(const char *text, struct http_target *ret);
 
 void http_target_clear(struct http_target *t);

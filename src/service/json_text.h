@@ -9,7 +9,8 @@ struct strbuf;
 /* A string; what is not UTF-8 in it is escaped as in the log. null for NULL. A new reference; NULL: no memory. */
 json_t *json_text_new(const char *s);
 
-/* Appends the value and a newline, and drops the reference. NULL, which stands for a lack of memory, makes the buffer fail. */
+/* Appends the value and a newline, and drops the reference. NULL, which stands for a lack of memory, makes the buffer
+ * fail. */
 void json_text_append(struct strbuf *b, json_t *value);
 
 /* Appends {"error": "..."} and a newline. */

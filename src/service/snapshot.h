@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon at one moment, filled in by the manager: what the status text, the control socket and the metrics tell is made from
- * it. Every pointer is borrowed, for the duration of the call that gets the snapshot. Times are those of the wall clock, in
- * microseconds since 1970. */
+/* The daemon at one moment, filled in by the manager: what the status text, the control socket and the metrics tell is
+ * made from it. Every pointer is borrowed, for the duration of the call that gets the snapshot. Times are those of the
+ * wall clock, in microseconds since 1970. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,9 +16,9 @@ struct snapshot_broker {
 	const char *name;
 	const char *host; /* where it is, or was tried last */
 	uint16_t port;
-	const char *state;	      /* of the connection that consumes: "connecting", "up", "waiting", "stopped" */
-	const char *reason;	      /* why it is not up; NULL if it is */
-	bool has_publisher;	      /* there is a second connection, that publishes; without it the next three say nothing */
+	const char *state;  /* of the connection that consumes: "connecting", "up", "waiting", "stopped" */
+	const char *reason; /* why it is not up; NULL if it is */
+	bool has_publisher; /* there is a second connection, that publishes; without it the next three say nothing */
 	const char *publishing_state; /* of that one */
 	const char *publishing_reason;
 	bool blocked; /* the broker takes no publications for now */
@@ -27,7 +27,7 @@ struct snapshot_broker {
 struct snapshot_queue {
 	const char *name;
 	const char *broker;
-	bool leaving;		 /* of an earlier configuration: takes nothing new, and goes when its last message is settled */
+	bool leaving; /* of an earlier configuration: takes nothing new, and goes when its last message is settled */
 	bool paused_by_operator; /* by `amqp-execctl pause` or `drain` */
 	struct queue_view view;
 	unsigned prefetch;
@@ -38,11 +38,12 @@ struct snapshot {
 	const char *version;
 	pid_t pid;
 	const char *state; /* "starting", "running", "stopping" */
-	bool ready;	   /* systemd was told READY=1 */
+	bool ready;        /* systemd was told READY=1 */
 	uint64_t started_usec;
 	const char *config_path;
-	uint64_t config_loaded_usec;   /* when the configuration that is in force was read */
-	uint64_t last_reload_usec;     /* when it was last asked for another one; 0: never. Without it the next two say nothing */
+	uint64_t config_loaded_usec; /* when the configuration that is in force was read */
+	uint64_t last_reload_usec;   /* when it was last asked for another one; 0: never. Without it the next two say
+					nothing */
 	bool last_reload_ok;
 	const char *last_reload_reason; /* why it failed; NULL if it did not */
 	unsigned max_handlers;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client of the control socket asks for: any text is a path and a query, within limits, or refused; and what was taken apart
- * comes apart in the same way when it is encoded and put together again. */
+/* What a client of the control socket asks for: any text is a path and a query, within limits, or refused; and what was
+ * taken apart comes apart in the same way when it is encoded and put together again. */
 #include "fuzz.h"
 
 #include <errno.h>

@@ -28,6 +28,20 @@ static inline void add_case(Suite *suite, const char *name, const TTest *const *
 		tcase_add_test(tc, tests[i]);
 	suite_add_tcase(suite, tc);
 }
+/* The same, each between its own `setup` and `teardown`. */
+static inline void add_fixture_case(Suite *suite, const char *name, SFun setup, SFun teardown, const TTest *const *tests,
+				    size_t n) {
+	TCase *tc = tcase_create(name);
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(suite, tc);
+}
 #define ADD_CASE(suite, name, ...)                                                                                     \
 	add_case(suite, name, (const TTest *const[]){__VA_ARGS__},                                                     \
 		 sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(const TTest *))
+#define ADD_FIXTURE_CASE(suite, name, setup, teardown, ...)                                                            \
+	add_fixture_case(suite, name, setup, teardown, (const TTest *const[]){__VA_ARGS__},                            \
+			 sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(const TTest *))

@@ -100,7 +100,8 @@ static inline void client_receive_all(sd_event *event, int fd, struct strbuf *b)
 	}
 }
 
-/* The status of the first answer in the buffer, or 0, and its body, once both are there as a whole; taken out of the buffer. */
+/* The status of the first answer in the buffer, or 0, and its body, once both are there as a whole; taken out of the
+ * buffer. */
 static inline unsigned client_take_answer(struct strbuf *b, struct strbuf *ret_head, struct strbuf *ret_body) {
 	const char *text = strbuf_str(b), *end = strstr(text, "\r\n\r\n"), *length;
 	size_t head, body;
@@ -124,7 +125,8 @@ static inline unsigned client_take_answer(struct strbuf *b, struct strbuf *ret_h
 }
 
 /* The next answer that comes, as above. */
-static inline unsigned client_answer(sd_event *event, int fd, struct strbuf *rest, struct strbuf *ret_head, struct strbuf *ret_body) {
+static inline unsigned client_answer(sd_event *event, int fd, struct strbuf *rest, struct strbuf *ret_head,
+				     struct strbuf *ret_body) {
 	uint64_t until = clock_now_usec() + CLIENT_PATIENCE_USEC;
 	unsigned status;
 

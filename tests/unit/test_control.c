@@ -13,14 +13,26 @@
 
 /* A manager of three queues, two of which have the same name, and one that leaves. */
 static struct snapshot_queue queues[] = {
-	{.name = "mail", .broker = "main", .view = {.state = QUEUE_CONSUMING, .running = 2, .waiting = 3}, .prefetch = 8, .concurrency = 4},
-	{.name = "a/b", .broker = "main", .view = {.state = QUEUE_DEGRADED, .reason = "no queue \"a/b\"", .publishing = 1}},
+	{.name = "mail",
+	 .broker = "main",
+	 .view = {.state = QUEUE_CONSUMING, .running = 2, .waiting = 3},
+	 .prefetch = 8,
+	 .concurrency = 4},
+	{.name = "a/b",
+	 .broker = "main",
+	 .view = {.state = QUEUE_DEGRADED, .reason = "no queue \"a/b\"", .publishing = 1}},
 	{.name = "mail", .broker = "backup", .view = {.state = QUEUE_CONSUMING}},
 	{.name = "print", .broker = "main", .leaving = true, .view = {.state = QUEUE_STOPPING}},
 };
 static const struct snapshot_broker brokers[] = {
-	{.name = "main", .host = "mq1", .port = 5672, .state = "up", .has_publisher = true, .publishing_state = "waiting",
-	 .publishing_reason = "refused", .blocked = true},
+	{.name = "main",
+	 .host = "mq1",
+	 .port = 5672,
+	 .state = "up",
+	 .has_publisher = true,
+	 .publishing_state = "waiting",
+	 .publishing_reason = "refused",
+	 .blocked = true},
 	{.name = "backup", .host = "mq2", .port = 5671, .state = "waiting", .reason = "connection refused"},
 };
 static const char *state = "running";
@@ -31,10 +43,19 @@ static sd_event *event;
 static struct control *control;
 
 static int on_look(void *userdata, struct snapshot *ret) {
-	*ret = (struct snapshot){.version = "1.2.3", .pid = 77, .state = state, .ready = true,
-				 .started_usec = 1769860800 * USEC_PER_SEC, .config_path = "/etc/x.conf",
-				 .config_loaded_usec = 1769860801 * USEC_PER_SEC + 999999, .max_handlers = 16, .running = 2,
-				 .brokers = brokers, .n_brokers = ARRAY_SIZE(brokers), .queues = queues, .n_queues = ARRAY_SIZE(queues)};
+	*ret = (struct snapshot){.version = "1.2.3",
+				 .pid = 77,
+				 .state = state,
+				 .ready = true,
+				 .started_usec = 1769860800 * USEC_PER_SEC,
+				 .config_path = "/etc/x.conf",
+				 .config_loaded_usec = 1769860801 * USEC_PER_SEC + 999999,
+				 .max_handlers = 16,
+				 .running = 2,
+				 .brokers = brokers,
+				 .n_brokers = ARRAY_SIZE(brokers),
+				 .queues = queues,
+				 .n_queues = ARRAY_SIZE(queues)};
 	return look_result;
 }
 
@@ -89,13 +110,34 @@ static void ck_ask(const char *method, const char *path, unsigned status, const 
 /* --- status --- */
 
 START_TEST(status_tells_everything) {
-	static const struct snapshot_queue queue = {
-		.name = "a\"b", .broker = "main", .leaving = true, .paused_by_operator = true, .prefetch = 1, .concurrency = 2,
-		.view = {.state = QUEUE_PROBING, .reason = "r", .attempted = true, .copy_trouble = "c", .worker_trouble = "w",
-			 .waiting = 3, .running = 4, .publishing = 5, .answering = 6, .held = 7,
-			 .counters = {.delivered = 10, .acked = 11, .requeued = 12, .retried = 13, .rejected = 14, .replied = 15,
-				      .replies_unroutable = 16, .forwarded = 17, .copies_failed = 18, .reused = 19, .returned = 20,
-				      .lost = 21}}};
+	static const struct snapshot_queue queue = {.name = "a\"b",
+						    .broker = "main",
+						    .leaving = true,
+						    .paused_by_operator = true,
+						    .prefetch = 1,
+						    .concurrency = 2,
+						    .view = {.state = QUEUE_PROBING,
+							     .reason = "r",
+							     .attempted = true,
+							     .copy_trouble = "c",
+							     .worker_trouble = "w",
+							     .waiting = 3,
+							     .running = 4,
+							     .publishing = 5,
+							     .answering = 6,
+							     .held = 7,
+							     .counters = {.delivered = 10,
+									  .acked = 11,
+									  .requeued = 12,
+									  .retried = 13,
+									  .rejected = 14,
+									  .replied = 15,
+									  .replies_unroutable = 16,
+									  .forwarded = 17,
+									  .copies_failed = 18,
+									  .reused = 19,
+									  .returned = 20,
+									  .lost = 21}}};
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 	struct snapshot s;
 
@@ -106,18 +148,24 @@ START_TEST(status_tells_everything) {
 	s.last_reload_reason = "refused";
 	control_json_status(&s, &b);
 	ck_long(strbuf_str(&b),
-		"{\"version\":\"1.2.3\",\"pid\":77,\"state\":\"running\",\"ready\":true,\"started\":\"2026-01-31T12:00:00Z\","
+		"{\"version\":\"1.2.3\",\"pid\":77,\"state\":\"running\",\"ready\":true,\"started\":\"2026-01-31T12:00:"
+		"00Z\","
 		"\"configuration\":{\"path\":\"/etc/x.conf\",\"loaded\":\"2026-01-31T12:00:01Z\"},"
 		"\"last_reload\":{\"time\":\"2026-01-31T12:00:02Z\",\"ok\":false,\"reason\":\"refused\"},"
 		"\"handlers\":{\"running\":2,\"max\":16},\"brokers\":["
 		"{\"name\":\"main\",\"host\":\"mq1\",\"port\":5672,\"state\":\"up\",\"reason\":null,"
 		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true}},"
-		"{\"name\":\"backup\",\"host\":\"mq2\",\"port\":5671,\"state\":\"waiting\",\"reason\":\"connection refused\",\"publisher\":null}],"
-		"\"queues\":[{\"name\":\"a\\\"b\",\"broker\":\"main\",\"state\":\"probing\",\"reason\":\"r\",\"paused_by_operator\":true,"
-		"\"leaving\":true,\"attempted\":true,\"consumed\":false,\"copy_trouble\":\"c\",\"worker_trouble\":\"w\",\"prefetch\":1,"
+		"{\"name\":\"backup\",\"host\":\"mq2\",\"port\":5671,\"state\":\"waiting\",\"reason\":\"connection "
+		"refused\",\"publisher\":null}],"
+		"\"queues\":[{\"name\":\"a\\\"b\",\"broker\":\"main\",\"state\":\"probing\",\"reason\":\"r\",\"paused_"
+		"by_operator\":true,"
+		"\"leaving\":true,\"attempted\":true,\"consumed\":false,\"copy_trouble\":\"c\",\"worker_trouble\":"
+		"\"w\",\"prefetch\":1,"
 		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,"
-		"\"counters\":{\"delivered\":10,\"acked\":11,\"requeued\":12,\"retried\":13,\"rejected\":14,\"replied\":15,"
-		"\"replies_unroutable\":16,\"forwarded\":17,\"copies_failed\":18,\"reused\":19,\"returned\":20,\"lost\":21}}]}\n");
+		"\"counters\":{\"delivered\":10,\"acked\":11,\"requeued\":12,\"retried\":13,\"rejected\":14,"
+		"\"replied\":15,"
+		"\"replies_unroutable\":16,\"forwarded\":17,\"copies_failed\":18,\"reused\":19,\"returned\":20,"
+		"\"lost\":21}}]}\n");
 }
 END_TEST
 
@@ -125,10 +173,12 @@ START_TEST(status_of_little) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 
 	control_json_status(&(struct snapshot){.version = "\xff\x01", .state = "starting"}, &b);
-	ck_assert_str_eq(strbuf_str(&b),
-			 "{\"version\":\"\\\\xff\\\\x01\",\"pid\":0,\"state\":\"starting\",\"ready\":false,\"started\":null,"
-			 "\"configuration\":{\"path\":null,\"loaded\":null},\"last_reload\":null,\"handlers\":{\"running\":0,\"max\":0},"
-			 "\"brokers\":[],\"queues\":[]}\n");
+	ck_assert_str_eq(
+		strbuf_str(&b),
+		"{\"version\":\"\\\\xff\\\\x01\",\"pid\":0,\"state\":\"starting\",\"ready\":false,\"started\":null,"
+		"\"configuration\":{\"path\":null,\"loaded\":null},\"last_reload\":null,\"handlers\":{\"running\":0,"
+		"\"max\":0},"
+		"\"brokers\":[],\"queues\":[]}\n");
 }
 END_TEST
 
@@ -147,13 +197,14 @@ END_TEST
 /* --- orders --- */
 
 #define QUEUE_JSON(name, broker, state, paused, running, waiting, publishing)                                          \
-	"{\"name\":\"" name "\",\"broker\":\"" broker "\",\"state\":\"" state "\",\"paused_by_operator\":" paused ",\"running\":" running \
-	",\"waiting\":" waiting ",\"publishing\":" publishing "}"
+	"{\"name\":\"" name "\",\"broker\":\"" broker "\",\"state\":\"" state "\",\"paused_by_operator\":" paused      \
+	",\"running\":" running ",\"waiting\":" waiting ",\"publishing\":" publishing "}"
 
 START_TEST(orders_for_all) {
 	ck_ask("POST", "/v1/pause", 200,
 	       "{\"queues\":[" QUEUE_JSON("mail", "main", "paused", "true", "2", "3", "0") "," QUEUE_JSON(
-		       "a/b", "main", "paused", "true", "0", "0", "1") "," QUEUE_JSON("mail", "backup", "paused", "true", "0", "0", "0") "]}\n");
+		       "a/b", "main", "paused", "true", "0", "0", "1") "," QUEUE_JSON("mail", "backup", "paused",
+										      "true", "0", "0", "0") "]}\n");
 	/* Not the one that leaves. */
 	ck_assert_str_eq(strbuf_str(&orders), "pause mail@main;pause a/b@main;pause mail@backup;");
 	strbuf_reset(&orders);
@@ -167,7 +218,8 @@ START_TEST(orders_for_all) {
 END_TEST
 
 START_TEST(orders_for_one) {
-	ck_ask("POST", "/v1/queues/a%2Fb/pause", 200, "{\"queues\":[" QUEUE_JSON("a/b", "main", "paused", "true", "0", "0", "1") "]}\n");
+	ck_ask("POST", "/v1/queues/a%2Fb/pause", 200,
+	       "{\"queues\":[" QUEUE_JSON("a/b", "main", "paused", "true", "0", "0", "1") "]}\n");
 	ck_ask("POST", "/v1/queues/a%2Fb/resume", 200,
 	       "{\"queues\":[" QUEUE_JSON("a/b", "main", "consuming", "false", "0", "0", "1") "]}\n");
 	ck_ask("POST", "/v1/queues/mail/drain?broker=backup", 200,
@@ -177,8 +229,10 @@ START_TEST(orders_for_one) {
 END_TEST
 
 START_TEST(orders_that_make_no_sense) {
-	ck_ask("POST", "/v1/queues/mail/pause", 409, "{\"error\":\"there are 2 queues \\\"mail\\\": ?broker=NAME says which\"}\n");
-	ck_ask("POST", "/v1/queues/mial/pause", 404, "{\"error\":\"there is no queue \\\"mial\\\"; did you mean \\\"mail\\\"?\"}\n");
+	ck_ask("POST", "/v1/queues/mail/pause", 409,
+	       "{\"error\":\"there are 2 queues \\\"mail\\\": ?broker=NAME says which\"}\n");
+	ck_ask("POST", "/v1/queues/mial/pause", 404,
+	       "{\"error\":\"there is no queue \\\"mial\\\"; did you mean \\\"mail\\\"?\"}\n");
 	ck_ask("POST", "/v1/queues/something/pause", 404, "{\"error\":\"there is no queue \\\"something\\\"\"}\n");
 	ck_ask("POST", "/v1/queues/a%2Fb/pause?broker=backup", 404,
 	       "{\"error\":\"there is no queue \\\"a/b\\\" at a broker \\\"backup\\\"\"}\n");
@@ -239,7 +293,9 @@ static void ck_answer(size_t i, unsigned status, const char *expected) {
 }
 
 /* Nobody frees these. */
-#define PROBLEM(f, l, k, t, w) ((struct config_problem){.file = (char *)(f), .line = (l), .key = (char *)(k), .text = (char *)(t), .warning = (w)})
+#define PROBLEM(f, l, k, t, w)                                                                                         \
+	((struct config_problem){                                                                                      \
+		.file = (char *)(f), .line = (l), .key = (char *)(k), .text = (char *)(t), .warning = (w)})
 
 static const struct control_reload_result nothing_new = {.unchanged = 3};
 #define NOTHING_NEW                                                                                                    \
@@ -251,13 +307,17 @@ START_TEST(a_reload_is_answered_when_it_is_done) {
 
 	ask_reload(0);
 	ck_no_answer(0);
-	control_reload_done(control, &(struct control_reload_result){
-					     .problems = &problems,
-					     .added = (const char *const[]){"a", "b"}, .n_added = 2,
-					     .removed = (const char *const[]){"c"}, .n_removed = 1,
-					     .changed = (const char *const[]){"d"}, .n_changed = 1, .unchanged = 2});
+	control_reload_done(control, &(struct control_reload_result){.problems = &problems,
+								     .added = (const char *const[]){"a", "b"},
+								     .n_added = 2,
+								     .removed = (const char *const[]){"c"},
+								     .n_removed = 1,
+								     .changed = (const char *const[]){"d"},
+								     .n_changed = 1,
+								     .unchanged = 2});
 	ck_answer(0, 200,
-		  "{\"result\":\"reloaded\",\"added\":[\"a\",\"b\"],\"removed\":[\"c\"],\"changed\":[\"d\"],\"unchanged\":2,\"warnings\":["
+		  "{\"result\":\"reloaded\",\"added\":[\"a\",\"b\"],\"removed\":[\"c\"],\"changed\":[\"d\"],"
+		  "\"unchanged\":2,\"warnings\":["
 		  "{\"file\":\"/etc/x.conf\",\"line\":3,\"key\":\"queues[0].prefetch\",\"text\":\"odd\"}]}\n");
 }
 END_TEST
@@ -372,7 +432,8 @@ START_TEST(who_may_give_orders) {
 END_TEST
 
 static void ask_as_nobody(void) {
-	static const char request[] = "POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+	static const char request[] =
+		"POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 	char answer[1024] = "";
 	size_t len = 0;
 	ssize_t n;
@@ -414,25 +475,16 @@ START_TEST(strangers_are_refused) {
 }
 END_TEST
 
-static void add_fixture_case(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
-	TCase *tc = tcase_create(name);
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(suite, tc);
-}
-#define ADD_FIXTURE_CASE(suite, name, ...)                                                                             \
-	add_fixture_case(suite, name, (const TTest *const[]){__VA_ARGS__}, sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(const TTest *))
-
 static void add_cases(Suite *suite) {
 	ADD_CASE(suite, "pure", status_tells_everything, status_of_little, who_may_give_orders);
-	ADD_FIXTURE_CASE(suite, "routes", status_by_socket, orders_for_all, orders_for_one, orders_that_make_no_sense, orders_that_fail);
-	ADD_FIXTURE_CASE(suite, "reload", a_reload_is_answered_when_it_is_done, a_refused_configuration_is_told, a_reload_that_fails_is_told,
-			 who_asks_during_a_reload_waits_for_the_next, who_asks_during_a_reload_of_others_waits_for_the_next,
-			 who_asked_for_a_reload_may_go, the_daemon_may_go_while_somebody_waits, another_socket_keeps_who_waits);
-	ADD_FIXTURE_CASE(suite, "access", strangers_are_refused);
+	ADD_FIXTURE_CASE(suite, "routes", setup, teardown, status_by_socket, orders_for_all, orders_for_one,
+			 orders_that_make_no_sense, orders_that_fail);
+	ADD_FIXTURE_CASE(suite, "reload", setup, teardown, a_reload_is_answered_when_it_is_done,
+			 a_refused_configuration_is_told, a_reload_that_fails_is_told,
+			 who_asks_during_a_reload_waits_for_the_next,
+			 who_asks_during_a_reload_of_others_waits_for_the_next, who_asked_for_a_reload_may_go,
+			 the_daemon_may_go_while_somebody_waits, another_socket_keeps_who_waits);
+	ADD_FIXTURE_CASE(suite, "access", setup, teardown, strangers_are_refused);
 }
 
 CHECK_MAIN("control", add_cases)

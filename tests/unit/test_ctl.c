@@ -114,20 +114,28 @@ END_TEST
 /* --- what the daemon answers --- */
 
 #define QUEUE_MAIL                                                                                                     \
-	"{\"name\":\"mail\",\"broker\":\"main\",\"state\":\"consuming\",\"reason\":null,\"paused_by_operator\":false,\"leaving\":false," \
-	"\"concurrency\":4,\"waiting\":1,\"running\":3,\"held\":0,\"counters\":{\"acked\":120,\"requeued\":3,\"retried\":2,\"rejected\":1}}"
+	"{\"name\":\"mail\",\"broker\":\"main\",\"state\":\"consuming\",\"reason\":null,\"paused_by_operator\":false," \
+	"\"leaving\":false,"                                                                                           \
+	"\"concurrency\":4,\"waiting\":1,\"running\":3,\"held\":0,\"counters\":{\"acked\":120,\"requeued\":3,"         \
+	"\"retried\":2,\"rejected\":1}}"
 #define QUEUE_PRINT                                                                                                    \
-	"{\"name\":\"print\",\"broker\":\"backup\",\"state\":\"paused\",\"reason\":\"cannot execute \\\\n\",\"paused_by_operator\":true," \
-	"\"leaving\":true,\"concurrency\":1,\"waiting\":0,\"running\":0,\"held\":7,\"copy_trouble\":\"no exchange\",\"worker_trouble\":\"too " \
+	"{\"name\":\"print\",\"broker\":\"backup\",\"state\":\"paused\",\"reason\":\"cannot execute "                  \
+	"\\\\n\",\"paused_by_operator\":true,"                                                                         \
+	"\"leaving\":true,\"concurrency\":1,\"waiting\":0,\"running\":0,\"held\":7,\"copy_trouble\":\"no "             \
+	"exchange\",\"worker_trouble\":\"too "                                                                         \
 	"fast\",\"counters\":{}}"
 #define STATUS_BEGIN                                                                                                   \
-	"{\"version\":\"0.1.0\",\"pid\":42,\"state\":\"running\",\"ready\":true,\"started\":\"2026-01-31T10:55:00Z\",\"configuration\":{" \
+	"{\"version\":\"0.1.0\",\"pid\":42,\"state\":\"running\",\"ready\":true,\"started\":\"2026-01-31T10:55:00Z\"," \
+	"\"configuration\":{"                                                                                          \
 	"\"path\":\"/etc/a.conf\",\"loaded\":\"2026-01-31T11:59:30Z\"},\"handlers\":{\"running\":3,\"max\":8},"
-#define BROKER_MAIN "{\"name\":\"main\",\"host\":\"mq1\",\"port\":5672,\"state\":\"up\",\"reason\":null,\"publisher\":{\"state\":\"up\",\"reason\":null,\"blocked\":false}}"
+#define BROKER_MAIN                                                                                                    \
+	"{\"name\":\"main\",\"host\":\"mq1\",\"port\":5672,\"state\":\"up\",\"reason\":null,\"publisher\":{\"state\":" \
+	"\"up\",\"reason\":null,\"blocked\":false}}"
 
 START_TEST(status_of_a_daemon_that_is_well) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	json_t *status = parse(STATUS_BEGIN "\"last_reload\":null,\"brokers\":[" BROKER_MAIN "],\"queues\":[" QUEUE_MAIL "]}");
+	json_t *status =
+		parse(STATUS_BEGIN "\"last_reload\":null,\"brokers\":[" BROKER_MAIN "],\"queues\":[" QUEUE_MAIL "]}");
 
 	show_status(status, NOON, false, &b);
 	ck_text(&b, "amqp-execd 0.1.0: running for 1h 05min, process 42; 3 of at most 8 handlers running\n"
@@ -142,10 +150,13 @@ END_TEST
 
 START_TEST(status_of_one_that_is_not) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	json_t *status = parse(
-		STATUS_BEGIN "\"last_reload\":{\"time\":\"2026-01-31T11:50:00Z\",\"ok\":false,\"reason\":\"refused\"},\"brokers\":[" BROKER_MAIN
-			     ",{\"name\":\"backup\",\"host\":\"::1\",\"port\":5671,\"state\":\"waiting\",\"reason\":\"connection refused\","
-			     "\"publisher\":{\"state\":\"up\",\"reason\":null,\"blocked\":true}}],\"queues\":[" QUEUE_MAIL "," QUEUE_PRINT "]}");
+	json_t *status =
+		parse(STATUS_BEGIN
+		      "\"last_reload\":{\"time\":\"2026-01-31T11:50:00Z\",\"ok\":false,\"reason\":\"refused\"},"
+		      "\"brokers\":[" BROKER_MAIN ",{\"name\":\"backup\",\"host\":\"::1\",\"port\":5671,\"state\":"
+						  "\"waiting\",\"reason\":\"connection refused\","
+		      "\"publisher\":{\"state\":\"up\",\"reason\":null,\"blocked\":true}}],\"queues\":[" QUEUE_MAIL
+		      "," QUEUE_PRINT "]}");
 
 	json_object_set_new(status, "ready", json_false());
 	show_status(status, NOON, false, &b);
@@ -170,7 +181,8 @@ END_TEST
 
 START_TEST(status_in_colours) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	json_t *status = parse(STATUS_BEGIN "\"last_reload\":null,\"brokers\":[" BROKER_MAIN "],\"queues\":[" QUEUE_MAIL "]}");
+	json_t *status =
+		parse(STATUS_BEGIN "\"last_reload\":null,\"brokers\":[" BROKER_MAIN "],\"queues\":[" QUEUE_MAIL "]}");
 
 	show_status(status, NOON, true, &b);
 	ck_assert_ptr_nonnull(strstr(strbuf_str(&b), "amqp-execd 0.1.0: \033[32mrunning\033[0m for"));
@@ -201,10 +213,12 @@ END_TEST
 
 START_TEST(orders_and_reloads_are_told) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	json_t *queues = parse("{\"queues\":[{\"name\":\"a\\nb\",\"state\":\"paused\",\"running\":1},{\"name\":\"c\",\"state\":\"paused\"}]}");
+	json_t *queues = parse("{\"queues\":[{\"name\":\"a\\nb\",\"state\":\"paused\",\"running\":1},{\"name\":\"c\","
+			       "\"state\":\"paused\"}]}");
 	json_t *reload = parse("{\"added\":[\"a\",\"b\"],\"removed\":[\"c\"],\"changed\":[\"d\"],\"unchanged\":1}");
-	json_t *problems = parse("[{\"file\":\"/etc/a.conf\",\"line\":3,\"key\":\"queues[0].x\",\"text\":\"unknown key \\\\x01\"},"
-				 "{\"file\":\"/etc/b.conf\",\"line\":null,\"key\":null,\"text\":\"is a folder\"}]");
+	json_t *problems =
+		parse("[{\"file\":\"/etc/a.conf\",\"line\":3,\"key\":\"queues[0].x\",\"text\":\"unknown key \\\\x01\"},"
+		      "{\"file\":\"/etc/b.conf\",\"line\":null,\"key\":null,\"text\":\"is a folder\"}]");
 
 	show_queues(queues, &b);
 	ck_text(&b, "a\\nb: paused, 1 handler running\nc: paused, 0 handlers running\n");
@@ -221,10 +235,11 @@ START_TEST(orders_and_reloads_are_told) {
 END_TEST
 
 static void add_cases(Suite *suite) {
-	ADD_CASE(suite, "text", width_is_what_a_terminal_shows, ages_are_short, nothing_acts_on_the_terminal, encodes_for_a_path);
+	ADD_CASE(suite, "text", width_is_what_a_terminal_shows, ages_are_short, nothing_acts_on_the_terminal,
+		 encodes_for_a_path);
 	ADD_CASE(suite, "columns", columns_are_aligned);
-	ADD_CASE(suite, "show", status_of_a_daemon_that_is_well, status_of_one_that_is_not, status_in_colours, status_with_holes,
-		 orders_and_reloads_are_told);
+	ADD_CASE(suite, "show", status_of_a_daemon_that_is_well, status_of_one_that_is_not, status_in_colours,
+		 status_with_holes, orders_and_reloads_are_told);
 }
 
 CHECK_MAIN("ctl", add_cases)

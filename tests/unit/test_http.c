@@ -22,7 +22,8 @@ static void on_echo(struct http_request *r, void *userdata) {
 	const char *body = http_request_body(r, &len);
 	const char *parameter = http_request_parameter(r, "p");
 
-	strbuf_printf(&b, "%s %s p=%s body=%zu:", http_request_method(r), http_request_segment(r, 1), parameter ? parameter : "none", len);
+	strbuf_printf(&b, "%s %s p=%s body=%zu:", http_request_method(r), http_request_segment(r, 1),
+		      parameter ? parameter : "none", len);
 	strbuf_append(&b, body, len);
 	http_respond(r, 200, "text/plain", &b);
 }
@@ -41,7 +42,10 @@ static void on_large(struct http_request *r, void *userdata) {
 }
 
 static const struct http_route routes[] = {
-	{"GET", "echo/@", on_echo}, {"POST", "echo/@", on_echo}, {"GET", "later", on_later}, {"GET", "large", on_large},
+	{"GET", "echo/@", on_echo},
+	{"POST", "echo/@", on_echo},
+	{"GET", "later", on_later},
+	{"GET", "large", on_large},
 };
 
 static void on_request(struct http_request *r, void *userdata) {
@@ -124,9 +128,12 @@ START_TEST(one_connection_has_many_requests) {
 	start(&http_limits_default);
 	fd = client_connect("socket");
 	ck_answer(fd, "GET /echo/a%2Fb?p=c%26d+e HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET a/b p=c&d e body=0:");
-	ck_answer(fd, "POST /echo/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200, "POST b p=none body=5:hello");
-	ck_answer(fd, "POST /echo/c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 200,
-		  "POST c p=none body=5:abcde");
+	ck_answer(fd, "POST /echo/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200,
+		  "POST b p=none body=5:hello");
+	ck_answer(fd,
+		  "POST /echo/c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+		  "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+		  200, "POST c p=none body=5:abcde");
 	ck_assert_uint_eq(calls, 3);
 }
 END_TEST
@@ -137,8 +144,9 @@ START_TEST(what_comes_at_once_is_answered_in_turn) {
 
 	start(&http_limits_default);
 	fd = client_connect("socket");
-	ck_assert(client_send(event, fd, "GET /echo/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\n"
-					 "GET /echo/3 HTTP/1.1\r\nHost: x\r\n\r\n"));
+	ck_assert(client_send(event, fd,
+			      "GET /echo/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\n"
+			      "GET /echo/3 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert_uint_eq(client_answer(event, fd, &rest, &head, &body), 200);
 	ck_assert_str_eq(strbuf_str(&body), "GET 1 p=none body=0:");
 	wait_for_waiting(1);
@@ -171,10 +179,12 @@ START_TEST(unknown_paths_and_methods_are_told) {
 
 	start(&http_limits_default);
 	fd = client_connect("socket");
-	ck_answer(fd, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"there is nothing of this path\"}\n");
+	ck_answer(fd, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404,
+		  "{\"error\":\"there is nothing of this path\"}\n");
 	ck_answer(fd, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"there is nothing of this path\"}\n");
 	ck_answer(fd, "GET /echo/ HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"there is nothing of this path\"}\n");
-	ck_answer(fd, "GET /echo/a/b HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"there is nothing of this path\"}\n");
+	ck_answer(fd, "GET /echo/a/b HTTP/1.1\r\nHost: x\r\n\r\n", 404,
+		  "{\"error\":\"there is nothing of this path\"}\n");
 	ck_assert(client_send(event, fd, "DELETE /later HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert_uint_eq(client_answer(event, fd, &rest, &head, &body), 405);
 	ck_assert_ptr_nonnull(strstr(strbuf_str(&head), "\r\nAllow: GET, HEAD\r\n"));
@@ -183,7 +193,12 @@ START_TEST(unknown_paths_and_methods_are_told) {
 END_TEST
 
 START_TEST(what_is_no_path_is_refused) {
-	static const char *const bad[] = {"/echo/%", "/echo/%2", "/echo/%zz", "/echo/%00", "*", "echo/a",
+	static const char *const bad[] = {"/echo/%",
+					  "/echo/%2",
+					  "/echo/%zz",
+					  "/echo/%00",
+					  "*",
+					  "echo/a",
 					  "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17"};
 
 	start(&http_limits_default);
@@ -255,12 +270,15 @@ START_TEST(large_bodies_are_refused) {
 	limits.body_size = 10;
 	start(&limits);
 	exact = client_connect("socket");
-	ck_answer(exact, "POST /echo/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789", 200, "POST a p=none body=10:0123456789");
+	ck_answer(exact, "POST /echo/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789", 200,
+		  "POST a p=none body=10:0123456789");
 	fd = client_connect("socket");
 	ck_answer(fd, "POST /echo/a HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n", 413,
 		  "{\"error\":\"the request's body is larger than 10 bytes\"}\n");
 	chunked = client_connect("socket");
-	(void)client_send(event, chunked, "POST /echo/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n");
+	(void)client_send(
+		event, chunked,
+		"POST /echo/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n");
 	client_receive_all(event, chunked, &got);
 	ck_assert_uint_eq(got.len, 0);
 	ck_assert_uint_eq(calls, 1);
@@ -391,7 +409,8 @@ END_TEST
 /* --- clients that go, servers that go --- */
 
 START_TEST(garbage_ends_the_connection) {
-	static const char *const garbage[] = {"\x16\x03\x01\x02 no http\r\n\r\n", "GET\r\n\r\n", "\r\n\r\n\r\n\r\n\x01\x02\x03\r\n\r\n",
+	static const char *const garbage[] = {"\x16\x03\x01\x02 no http\r\n\r\n", "GET\r\n\r\n",
+					      "\r\n\r\n\r\n\r\n\x01\x02\x03\r\n\r\n",
 					      "GET /echo/a HTTP/1.1\r\nHost: x\r\n\r\n\xff\xff\xff garbage\r\n\r\n"};
 	struct http_limits limits = http_limits_default;
 
@@ -490,28 +509,17 @@ START_TEST(an_idle_server_sleeps) {
 }
 END_TEST
 
-static void add_fixture_case(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
-	TCase *tc = tcase_create(name);
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(suite, tc);
-}
-#define ADD_FIXTURE_CASE(suite, name, ...)                                                                             \
-	add_fixture_case(suite, name, (const TTest *const[]){__VA_ARGS__}, sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(const TTest *))
-
 static void add_cases(Suite *suite) {
-	ADD_FIXTURE_CASE(suite, "requests", answers_with_headers_and_body, one_connection_has_many_requests,
-			 what_comes_at_once_is_answered_in_turn, head_has_no_body, unknown_paths_and_methods_are_told,
-			 what_is_no_path_is_refused, tells_who_asks);
-	ADD_FIXTURE_CASE(suite, "limits", large_headers_are_refused, large_bodies_are_refused, slow_senders_are_cut_off,
-			 idle_connections_are_closed, late_answers_have_no_deadline, slow_readers_are_cut_off, large_answers_arrive_whole,
-			 too_many_connections_are_closed_at_once);
-	ADD_FIXTURE_CASE(suite, "going", garbage_ends_the_connection, clients_may_go_before_their_answer,
-			 clients_may_go_in_the_middle_of_a_request, a_server_may_go_with_everything_open,
-			 sockets_may_go_without_their_connections, an_idle_server_sleeps);
+	ADD_FIXTURE_CASE(suite, "requests", setup, teardown, answers_with_headers_and_body,
+			 one_connection_has_many_requests, what_comes_at_once_is_answered_in_turn, head_has_no_body,
+			 unknown_paths_and_methods_are_told, what_is_no_path_is_refused, tells_who_asks);
+	ADD_FIXTURE_CASE(suite, "limits", setup, teardown, large_headers_are_refused, large_bodies_are_refused,
+			 slow_senders_are_cut_off, idle_connections_are_closed, late_answers_have_no_deadline,
+			 slow_readers_are_cut_off, large_answers_arrive_whole, too_many_connections_are_closed_at_once);
+	ADD_FIXTURE_CASE(suite, "going", setup, teardown, garbage_ends_the_connection,
+			 clients_may_go_before_their_answer, clients_may_go_in_the_middle_of_a_request,
+			 a_server_may_go_with_everything_open, sockets_may_go_without_their_connections,
+			 an_idle_server_sleeps);
 }
 
 CHECK_MAIN("http", add_cases)

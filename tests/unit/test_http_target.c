@@ -94,7 +94,8 @@ START_TEST(has_limits) {
 END_TEST
 
 static void add_cases(Suite *suite) {
-	ADD_CASE(suite, "target", splits_a_path, decodes_once_and_after_splitting, reads_a_query, refuses_what_is_none, has_limits);
+	ADD_CASE(suite, "target", splits_a_path, decodes_once_and_after_splitting, reads_a_query, refuses_what_is_none,
+		 has_limits);
 }
 
 CHECK_MAIN("http_target", add_cases)

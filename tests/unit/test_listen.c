@@ -242,7 +242,8 @@ START_TEST(all_is_both) {
 
 	ck_assert_int_eq(listen_tcp("*", 0, &fd, &why), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	v4.sin_port = a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port;
+	v4.sin_port =
+		a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port;
 	ck_assert_int_eq(connect(client, (struct sockaddr *)&v4, sizeof(v4)), 0);
 }
 END_TEST
@@ -258,7 +259,8 @@ START_TEST(says_what_is_wrong_with_an_address) {
 	ck_why(listen_tcp("", 0, &second, &why), -EINVAL, &why, "no numeric address");
 	ck_assert_int_eq(listen_tcp("127.0.0.1", 0, &fd, &why), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	ck_why(listen_tcp("127.0.0.1", ntohs(a.sin_port), &second, &why), -EADDRINUSE, &why, "cannot listen on 127.0.0.1 port");
+	ck_why(listen_tcp("127.0.0.1", ntohs(a.sin_port), &second, &why), -EADDRINUSE, &why,
+	       "cannot listen on 127.0.0.1 port");
 	ck_assert_int_eq(second, -1);
 }
 END_TEST
@@ -328,24 +330,15 @@ START_TEST(nothing_handed_over_is_nothing) {
 }
 END_TEST
 
-static void add_scratch_case(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, scratch_teardown);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(suite, tc);
-}
-#define ADD_SCRATCH_CASE(suite, name, ...)                                                                             \
-	add_scratch_case(suite, name, (const TTest *const[]){__VA_ARGS__},                                             \
-			 sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(const TTest *))
-
 static void add_cases(Suite *suite) {
-	ADD_SCRATCH_CASE(suite, "unix", makes_a_socket_for_its_group, takes_a_group_by_name_or_number, an_unknown_group_is_an_error,
-			 replaces_a_socket_of_the_dead, leaves_a_living_one_alone, leaves_a_busy_one_alone, leaves_other_files_alone,
+	ADD_FIXTURE_CASE(suite, "unix", setup, scratch_teardown, makes_a_socket_for_its_group,
+			 takes_a_group_by_name_or_number, an_unknown_group_is_an_error, replaces_a_socket_of_the_dead,
+			 leaves_a_living_one_alone, leaves_a_busy_one_alone, leaves_other_files_alone,
 			 removes_only_its_own_file, replaces_its_own_file, says_what_is_wrong_with_a_path);
-	ADD_SCRATCH_CASE(suite, "tcp", listens_on_addresses, all_is_both, says_what_is_wrong_with_an_address);
-	ADD_SCRATCH_CASE(suite, "inherited", takes_over_what_it_knows, nothing_handed_over_is_nothing);
+	ADD_FIXTURE_CASE(suite, "tcp", setup, scratch_teardown, listens_on_addresses, all_is_both,
+			 says_what_is_wrong_with_an_address);
+	ADD_FIXTURE_CASE(suite, "inherited", setup, scratch_teardown, takes_over_what_it_knows,
+			 nothing_handed_over_is_nothing);
 }
 
 CHECK_MAIN("listen", add_cases)
