@@ -284,18 +284,28 @@ START_TEST(cancel_stays_ahead_of_what_was_settled_after_it) {
 END_TEST
 
 START_TEST(wish_of_a_consumer_that_is_gone_is_void) {
+	unsigned calls;
+
 	start_broker(fake.port);
 	ck_until(seen.states[BROKER_UP] == 1);
+	ck_assert_int_eq(add(one, 0), 0);
 	ck_assert_int_eq(add(two, 1), 0);
+	ck_assert_int_eq(consumer_cancel(one->consumer), 0);
+	ck_until(one->cancelled == 1);
+	calls = one->calls;
 	hold_thread(two, false);
-	start(one, 0);
+	ck_assert_int_eq(consumer_consume(one->consumer, 8), 0);
 	one->consumer = consumer_free(one->consumer);
+	/* Another one comes and goes before the thread knows of it. */
+	start(three, 2);
+	three->consumer = consumer_free(three->consumer);
 	release_thread();
 	ck_until(two->cancelled == 1);
-	/* Never opened, it is over at once. */
-	start_on_channel(three, 0, 2);
-	ck_assert_uint_eq(atomic_load(&fake.channel_closes), 0);
-	ck_assert_uint_eq(one->calls, 0);
+	ck_assert_int_eq(consumer_consume(two->consumer, 8), 0);
+	ck_until(two->states[CONSUMER_CONSUMING] == 1);
+	ck_assert_uint_eq(atomic_load(&fake.opens), 1);
+	ck_assert_uint_eq(one->calls, calls);
+	ck_assert_uint_eq(three->calls, 0);
 }
 END_TEST
 
@@ -381,6 +391,28 @@ START_TEST(number_is_used_again_when_the_broker_has_confirmed_the_end) {
 	settle(one, 1, VERDICT_ACK);
 	ck_until(atomic_load(&fake.settled) == 1);
 	ck_assert_uint_eq(two->losts + three->losts, 0);
+}
+END_TEST
+
+START_TEST(connection_is_lost_while_the_channel_is_closing) {
+	unsigned calls;
+
+	fake.deliveries = 1;
+	start_broker(fake.port);
+	start(one, 0);
+	start(two, 1);
+	ck_until(one->messages == 1 && two->messages == 1);
+	atomic_store(&fake.hold_method, FAKE_CHANNEL_CLOSE);
+	calls = one->calls;
+	one->consumer = consumer_free(one->consumer);
+	ck_until(atomic_load(&fake.late) == FAKE_CHANNEL_CLOSE);
+	atomic_store(&fake.late, 0);
+	(void)shutdown(atomic_load(&fake.client_fd), SHUT_RDWR);
+	ck_until(two->messages == 2);
+	ck_assert_uint_eq(atomic_load(&fake.opens), 3);
+	start_on_channel(three, 2, 1);
+	ck_until(three->messages == 1);
+	ck_assert_uint_eq(one->calls, calls);
 }
 END_TEST
 
@@ -610,6 +642,7 @@ int main(void) {
 	tcase_add_loop_test(t, removed_while_an_answer_is_awaited, 0, ARRAY_SIZE(steps));
 	tcase_add_test(t, removed_while_its_channel_is_closing);
 	tcase_add_test(t, number_is_used_again_when_the_broker_has_confirmed_the_end);
+	tcase_add_test(t, connection_is_lost_while_the_channel_is_closing);
 	tcase_add_test(t, both_sides_close_at_once);
 	tcase_add_test(t, consumer_keeps_its_configuration);
 	tcase_add_test(t, removed_while_there_is_no_connection);

@@ -9,6 +9,8 @@
 
 /* Nobody listens there. */
 #define BROKER "broker = { url = \"amqp://127.0.0.1:1\"; };\n"
+/* At most. */
+#define LANES_PER_QUEUE 4
 #define HANDLER "handler = { command = [ \"/bin/true\" ]; };"
 
 static sd_event *event;
@@ -63,12 +65,23 @@ static int make(struct config *tree, unsigned *changes, struct queue **ret) {
 	return queue_new(event, tree, &tree->queues[0], broker, publisher, executor, &dispatcher, &queue_callbacks, changes, ret);
 }
 
-static uint32_t next_lane(void) {
+static bool is_stopped(const struct queue *q) {
+	struct queue_view view;
+
+	queue_look(q, &view);
+	return view.state == QUEUE_STOPPED;
+}
+
+/* So many lanes are taken, the first ones. */
+static void ck_lanes(uint32_t n) {
 	uint32_t lane;
 
-	ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
-	publisher_free_lane(publisher, lane);
-	return lane;
+	for (uint32_t i = n; i < LANES_PER_QUEUE + 1; i++) {
+		ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
+		ck_assert_uint_eq(lane, i);
+	}
+	for (uint32_t i = n; i < LANES_PER_QUEUE + 1; i++)
+		publisher_free_lane(publisher, i);
 }
 
 START_TEST(lanes_are_given_back) {
@@ -82,24 +95,20 @@ START_TEST(lanes_are_given_back) {
 		{"reply = { }; forward = { exchange = \"results\"; };", 4},
 	};
 	unsigned changes = 0;
-	struct queue_view view;
 	struct queue *q;
 	char queue[256];
 
 	(void)snprintf(queue, sizeof(queue), "{ name = \"work\"; %s " HANDLER " }", cases[_i].keys);
 	start(queue);
 	ck_assert_int_eq(make(config, &changes, &q), 0);
-	ck_assert_uint_eq(next_lane(), cases[_i].lanes);
+	ck_lanes(cases[_i].lanes);
 	ck_assert_int_eq(queue_start(q), 0);
 	queue_stop(q, "the test is over");
-	queue_look(q, &view);
-	while (view.state != QUEUE_STOPPED) {
+	while (!is_stopped(q))
 		ck_assert_int_ge(sd_event_run(event, 20 * 1000 * 1000), 1);
-		queue_look(q, &view);
-	}
 	ck_assert_uint_gt(changes, 0);
 	queue_release_lanes(q);
-	ck_assert_uint_eq(next_lane(), 0);
+	ck_lanes(0);
 	/* Twice is as good as once. */
 	queue_release_lanes(q);
 	ck_assert_ptr_null(queue_free(q));
@@ -118,18 +127,19 @@ START_TEST(lanes_are_given_back_after_a_failure) {
 	for (unsigned i = 0; i < BROKER_CONSUMERS_MAX; i++)
 		ck_assert_int_eq(broker_add_consumer(broker, config, &config->queues[0], &callbacks, NULL, &consumer), 0);
 	ck_assert_int_eq(make(config, &changes, &q), -ENOBUFS);
-	ck_assert_uint_eq(next_lane(), 0);
+	ck_lanes(0);
 	ck_assert_uint_eq(changes, 0);
 	stop();
 }
 END_TEST
 
-/* A queue that is freed gives its consumer back, while it consumes or not, and with it its configuration. */
+/* A queue that is freed gives its consumer back, whether it consumes or not, and with it its configuration: there is always
+ * room for another one, and nothing is called back for one that is gone. */
 START_TEST(consumer_goes_with_its_queue) {
 	unsigned changes = 0;
 
 	start("{ name = \"work\"; " HANDLER " }");
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i <= BROKER_CONSUMERS_MAX; i++) {
 		struct config *tree = load_text(BROKER "queues = ( { name = \"other\"; " HANDLER " } );\n");
 		struct queue *q;
 
@@ -138,11 +148,16 @@ START_TEST(consumer_goes_with_its_queue) {
 		ck_assert_str_eq(queue_config(q)->name, "other");
 		if (i % 2)
 			ck_assert_int_eq(queue_start(q), 0);
+		ck_lanes(2);
+		queue_stop(q, "the test is over");
+		while (!is_stopped(q))
+			ck_assert_int_ge(sd_event_run(event, 20 * 1000 * 1000), 1);
+		queue_release_lanes(q);
 		ck_assert_ptr_null(queue_free(q));
+		changes = 0;
+		ck_assert_int_ge(sd_event_run(event, 0), 0);
+		ck_assert_uint_eq(changes, 0);
 	}
-	for (unsigned i = 0; i < 10; i++)
-		ck_assert_int_ge(sd_event_run(event, 10000), 0);
-	ck_assert_uint_eq(changes, 0);
 	stop();
 }
 END_TEST

@@ -636,7 +636,7 @@ START_TEST(a_process_for_each_message_needs_no_worker) {
 }
 END_TEST
 
-#define ADD_FIXTURE_CASE(suite, name, ...)                                                                             \
+#define ADD_WORKER_CASE(suite, name, ...)                                                                             \
 	do {                                                                                                           \
 		const TTest *const tests_[] = {__VA_ARGS__};                                                           \
 		TCase *tc_ = tcase_create(name);                                                                       \
@@ -655,12 +655,12 @@ static void add_cases(Suite *suite) {
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_message_fails, 0, ARRAY_SIZE(failures));
 	suite_add_tcase(suite, tc);
-	ADD_FIXTURE_CASE(suite, "answers", one_worker_answers_them_all, an_answer_in_pieces, the_body_follows_the_line, an_early_answer_waits,
+	ADD_WORKER_CASE(suite, "answers", one_worker_answers_them_all, an_answer_in_pieces, the_body_follows_the_line, an_early_answer_waits,
 			 what_it_says_before_it_leaves_counts, stderr_is_that_of_the_message_in_hand,
 			 complaints_are_read_before_the_answer_counts, each_message_has_limits_of_its_own);
-	ADD_FIXTURE_CASE(suite, "wrong", a_body_that_is_not_read, a_failure_of_our_own, the_time_is_that_of_each_message, an_answer_after_term_is_none,
+	ADD_WORKER_CASE(suite, "wrong", a_body_that_is_not_read, a_failure_of_our_own, the_time_is_that_of_each_message, an_answer_after_term_is_none,
 			 a_worker_that_is_stopped, a_worker_that_is_stopped_while_it_leaves, a_task_that_is_freed);
-	ADD_FIXTURE_CASE(suite, "pool", as_many_as_are_needed, workers_are_replaced, one_that_does_not_leave_is_stopped,
+	ADD_WORKER_CASE(suite, "pool", as_many_as_are_needed, workers_are_replaced, one_that_does_not_leave_is_stopped,
 			 an_untouched_message_was_not_tried, bad_messages_do_not_delay_good_ones, workers_that_die_at_once_are_started_rarely, an_idle_one_that_dies_is_replaced,
 			 talk_out_of_turn_ends_the_worker_alone, what_was_said_before_is_no_answer, a_pool_is_closed, a_pool_is_stopped, a_program_that_cannot_be_executed,
 			 a_process_for_each_message_needs_no_worker);
