@@ -758,7 +758,7 @@ START_TEST(refused_login_waits_for_the_longest_delay_and_keeps_the_secret) {
 	for (unsigned i = 0; i < 4; i++) {
 		uint64_t max_usec = config->brokers[0].reconnect_max_usec;
 
-		ck_until(seen.states[BROKER_WAITING] == i + 1);
+		ck_until(seen.states[BROKER_WAITING] >= i + 1);
 		ck_assert_ptr_nonnull(strstr(seen.reason, "refused the login"));
 		ck_assert(seen.refused);
 		ck_assert_ptr_null(strstr(seen.reason, "s3cret"));
@@ -775,7 +775,7 @@ START_TEST(refused_connection_is_tried_again_and_stopped_at_once) {
 	uint64_t start;
 
 	start_broker(1);
-	ck_until(seen.states[BROKER_WAITING] == 3);
+	ck_until(seen.states[BROKER_WAITING] >= 3);
 	ck_assert_ptr_nonnull(strstr(seen.reason, "Connection refused"));
 	ck_assert(!seen.refused);
 	ck_assert_uint_le(seen.retry_usec, config->brokers[0].reconnect_max_usec);

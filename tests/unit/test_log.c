@@ -101,17 +101,23 @@ START_TEST(a_blocked_reader_blocks_nobody) {
 	ck_assert_uint_lt(clock_now_usec() - start, 20 * USEC_PER_SEC);
 	/* Somebody reads again: every line was written or counted. */
 	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	for (size_t n = 0; lines + dropped < 20000 && clock_now_usec() - start < 40 * USEC_PER_SEC;) {
+	for (size_t n = 0, counted = 0; lines + dropped < 20000 && clock_now_usec() - start < 40 * USEC_PER_SEC;) {
 		ssize_t r = read(fd, text + n, sizeof(text) - 1 - n);
+		char *end;
 
 		if (r <= 0) {
 			usleep(1000);
 			continue;
 		}
 		n += (size_t)r;
-		text[n] = '\0';
-		lines = count(text, "a line of some length");
-		dropped = sum_of_dropped(text);
+		end = memrchr(text + counted, '\n', n - counted);
+		if (!end)
+			continue;
+		/* Whole lines, each once: with a sanitizer, strstr looks at everything up to the end each time. */
+		*end = '\0';
+		lines += count(text + counted, "a line of some length");
+		dropped += sum_of_dropped(text + counted);
+		counted = (size_t)(end + 1 - text);
 	}
 	ck_assert_uint_gt(dropped, 0);
 	ck_assert_uint_eq(lines + dropped, 20000);
