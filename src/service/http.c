@@ -128,7 +128,6 @@ static struct http_connection *connection_free(struct http_connection *c) {
 	if (!c)
 		return NULL;
 	list_remove(&c->node);
-	c->server->n_connections--;
 	sd_event_source_disable_unref(c->deadline);
 	http_request_free(c->request);
 	free(c->groups);
@@ -152,7 +151,6 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	c->mhd = mhd;
 	c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	list_append(&s->connections, &c->node);
-	s->n_connections++;
 	peer_read(c);
 	http_connection_set_deadline(c, s->limits.request_usec);
 	*context = c;
@@ -191,11 +189,8 @@ static bool http_accept(struct http_server *s, int fd) {
 			return true;
 		return false;
 	}
-	/* Accepted and closed: in the queue it would keep the socket readable, and the client waiting. */
-	if (s->n_connections >= s->limits.connections)
-		fd_close(client);
-	else
-		(void)MHD_add_connection(s->daemon, client, (struct sockaddr *)&address, len); /* closes it if it fails */
+	/* Beyond the limit this closes it: in the queue it would keep the socket readable, and the client waiting. */
+	(void)MHD_add_connection(s->daemon, client, (struct sockaddr *)&address, len);
 	return true;
 }
 

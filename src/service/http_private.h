@@ -23,7 +23,6 @@ struct http_server {
 	sd_event_source *rest;   /* owned; ends the rest of listening sockets that could not be accepted from */
 	struct list sockets;     /* of http_socket, owned */
 	struct list connections; /* of http_connection, owned */
-	unsigned n_connections;
 };
 
 struct http_connection {
