@@ -32,6 +32,8 @@ from notify import Notifications  # noqa: E402
 
 EXECUTABLE = os.environ.get("AMQP_EXECD") or str(ROOT / "build" / "amqp-execd")
 
+CONTROL = os.environ.get("AMQP_EXECCTL") or str(Path(EXECUTABLE).parent / "amqp-execctl")
+
 # How long anything may take that happens at once on an idle machine. Only failures wait for so long.
 PATIENCE = 40.0
 
@@ -257,6 +259,14 @@ class Daemon:
             return response.status, json.loads(response.read())
         finally:
             connection.close()
+
+    def control(self, *arguments, timeout=PATIENCE, **keys):
+        """Runs amqp-execctl with this daemon's socket to its end."""
+        done = subprocess.run([*keys.pop("prefix", []), CONTROL, "--socket", self.control_socket, *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False,
+                              encoding="utf-8", errors="replace", **keys)
+        assert not SANITIZER.search(done.stderr), done.stderr
+        return done
 
     def reconfigure(self, config):
         """Writes another configuration, which a reload reads."""
