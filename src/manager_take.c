@@ -18,10 +18,19 @@ struct plan {
 	struct member **members; /* owned array; by queue */
 };
 
+/* It was never started, so it stops at once; its publisher may be one that stays. */
+static void discard(struct member *s) {
+	if (s->queue) {
+		queue_stop(s->queue, "the configuration is not taken");
+		queue_release_lanes(s->queue);
+	}
+	member_free(s);
+}
+
 static void plan_clear(struct plan *p) {
 	for (size_t i = 0; p->members && i < p->config->n_queues; i++) {
 		if (p->members[i] && !list_is_linked(&p->members[i]->node))
-			member_free(p->members[i]);
+			discard(p->members[i]);
 	}
 	for (size_t i = 0; p->uplinks && i < p->config->n_brokers; i++) {
 		if (p->uplinks[i] && !list_is_linked(&p->uplinks[i]->node))
