@@ -2,7 +2,7 @@
 # What the tests need beyond the programs that each room lists, and what the README names: shipped in the tarball, so that
 # scripts/test and scripts/demo work from it, too.
 EXTRA_DIST += tests/unit/check_main.h \
-	tests/pytest.ini tests/handlers tests/integration tests/static \
+	tests/pytest.ini tests/handlers tests/integration tests/static tests/system \
 	scripts/demo scripts/demo.d scripts/lib/demo.py scripts/lib/setup.sh scripts/test .ci/run
 
 dist-hook:

@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -258,3 +259,23 @@ class Machine:
         """The first entry with these matches for which `where` is true."""
         return self.wait_until(lambda: next((e for e in self.journal(*matches) if where(e)), None), f"a line in the journal: {matches}",
                                timeout, 0.3)
+
+
+def main():
+    """For scripts/test: what keeps this host from it, where the packages come from, a root file system for other tests."""
+    what, *arguments = sys.argv[1:] or [""]
+    if what == "why" and not arguments:
+        print(why_unavailable() or "", end="")
+    elif what == "mirror" and not arguments:
+        print(*mirror())
+    elif what == "root" and len(arguments) == 2:
+        print(make_root(*arguments))
+    else:
+        sys.exit(f"usage: {sys.argv[0]} why | mirror | root FOLDER PACKAGE")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Unavailable as unavailable:
+        sys.exit(str(unavailable))
