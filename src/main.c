@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "guard.h"
 #include "handler/program.h"
+#include "log_problems.h"
 #include "manager.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/amqp-execd/amqp-execd.conf"
@@ -111,29 +112,16 @@ static int parse_arguments(int argc, char **argv, struct arguments *args, int *r
 	return 0;
 }
 
-static void log_problem(const struct config_problem *p, const char *text) {
-	char line[16] = "";
-
-	if (p->line > 0)
-		(void)snprintf(line, sizeof(line), "%u", p->line);
-	log_event(p->warning ? LOG_EVENT_CONFIGURATION_WARNING : LOG_EVENT_CONFIGURATION_REFUSED,
-		  p->warning ? LOG_WARNING : LOG_ERR,
-		  LOG_FIELDS(log_string("CONFIG_FILE", p->file), log_string("CONFIG_LINE", p->line > 0 ? line : NULL),
-			     log_string("CONFIG_KEY", p->key), log_string("AMQP_REASON", p->text)),
-		  "%s", text);
-}
-
 /* To stderr as plain text for the one who asked (--check, --dump-config), else to the log. */
 static void tell_problems(const struct config_problems *problems, bool to_log) {
+	if (to_log) {
+		log_problems(problems);
+		return;
+	}
 	for (size_t i = 0; i < problems->n; i++) {
-		const struct config_problem *p = &problems->items[i];
 		CLEANUP(free) char *text = NULL;
 
-		if (config_problem_format(p, &text) < 0)
-			continue;
-		if (to_log)
-			log_problem(p, text);
-		else
+		if (config_problem_format(&problems->items[i], &text) == 0)
 			fprintf(stderr, "%s\n", text);
 	}
 }

@@ -15,6 +15,14 @@ static int on_reload(void *userdata) {
 	return manager_reload(userdata);
 }
 
+/* Those of earlier configurations, too, as far as they still consume. */
+static void pause_all_of(struct manager *m, const struct config_queue *config) {
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		if (member_is_named(s, config))
+			queue_order_pause(s->queue);
+	}
+}
+
 static int on_order(void *userdata, enum control_order order, const char *queue, const char *broker) {
 	struct manager *m = userdata;
 
@@ -26,7 +34,7 @@ static int on_order(void *userdata, enum control_order order, const char *queue,
 		if (s->leaving || strcmp(config->name, queue) != 0 || strcmp(config->broker->name, broker) != 0)
 			continue;
 		if (order == CONTROL_PAUSE) {
-			queue_order_pause(s->queue);
+			pause_all_of(m, config);
 		} else {
 			queue_order_resume(s->queue);
 			uplink_introduce(s->uplink, s->queue);

@@ -57,46 +57,61 @@ struct member *member_free(struct member *s) {
 	return NULL;
 }
 
+static bool is_same_place(const struct config_broker *a, const struct config_broker *b) {
+	const struct config_address *x = &a->addresses[0], *y = &b->addresses[0];
+
+	return strcmp(a->name, b->name) == 0 ||
+	       (strcmp(x->host, y->host) == 0 && x->port == y->port && strcmp(x->vhost, y->vhost) == 0);
+}
+
 bool member_is_named(const struct member *s, const struct config_queue *queue) {
 	const struct config_queue *own = queue_config(s->queue);
 
-	return strcmp(own->name, queue->name) == 0 && strcmp(own->broker->name, queue->broker->name) == 0;
+	return strcmp(own->name, queue->name) == 0 && is_same_place(own->broker, queue->broker);
+}
+
+struct member *manager_find_member(struct manager *m, const struct config_queue *queue) {
+	struct member *found = NULL;
+
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		if (s->leaving || !member_is_named(s, queue))
+			continue;
+		if (strcmp(queue_config(s->queue)->broker->name, queue->broker->name) == 0)
+			return s;
+		found = s;
+	}
+	return found;
 }
 
 /* --- one after the other ------------------------------------------------------------------------------------------ */
 
-/* The broker would delete the queue with its messages when its last consumer goes: it stays until its successor is there, unless the
- * queue allows one only. */
-static bool member_lingers(const struct member *s) {
+/* The broker would delete the queue with its messages when its last consumer goes: so the one of before stays until its successor is
+ * there, unless there may be one only. */
+static bool member_lingers(const struct member *s, const struct member *successor) {
 	const struct config_queue *c = queue_config(s->queue);
 
-	return c->declare.present && c->declare.auto_delete && !c->exclusive;
+	return c->declare.present && c->declare.auto_delete && !c->exclusive && successor && !queue_config(successor->queue)->exclusive;
 }
 
-static struct member *member_successor(struct manager *m, const struct member *s) {
-	LIST_FOREACH(other, &m->members, struct member, node) {
-		if (!other->leaving && member_is_named(other, queue_config(s->queue)))
-			return other;
+/* Tells a queue that is not of the current configuration to stop, once that is possible. Whether it still consumes, and
+ * its successor has to wait for the end of that. */
+static bool member_leave(struct member *s, struct member *successor) {
+	struct queue_view view;
+
+	if (member_lingers(s, successor)) {
+		queue_look(successor->queue, &view);
+		if (view.state != QUEUE_CONSUMING)
+			return false;
 	}
-	return NULL;
+	queue_stop(s->queue, successor ? "the configuration of the queue has changed" : "the queue is not configured any more");
+	queue_look(s->queue, &view);
+	/* One that is not connected has nothing to confirm, maybe for long. */
+	return !view.cancelled && s->uplink->consuming.state == BROKER_UP;
 }
 
-/* What its predecessors mean for a queue of the current configuration: their handlers take its slots, and while they consume it waits. */
-static void member_follow(struct manager *m, struct member *s) {
-	unsigned occupied = 0;
-	bool wait = false;
-
-	LIST_FOREACH(other, &m->members, struct member, node) {
-		struct queue_view view;
-
-		if (!other->leaving || !member_is_named(other, queue_config(s->queue)))
-			continue;
-		queue_look(other->queue, &view);
-		occupied += view.running;
-		wait = wait || (!view.cancelled && !member_lingers(other));
-	}
-	queue_occupy(s->queue, occupied);
-	if (s->started || wait)
+/* A queue of the current configuration begins when those of before consume no more. */
+static void member_begin(struct member *s) {
+	if (s->started || s->waits)
 		return;
 	s->started = true;
 	/* Fails only for a broker that is being closed, and one of a queue of the current configuration is not. */
@@ -104,22 +119,8 @@ static void member_follow(struct manager *m, struct member *s) {
 	uplink_introduce(s->uplink, s->queue);
 }
 
-/* Tells a queue that is not of the current configuration to stop, once that is possible. */
-static void member_leave(struct manager *m, struct member *s) {
-	struct member *successor = member_successor(m, s);
-	struct queue_view view;
-
-	if (successor && member_lingers(s)) {
-		queue_look(successor->queue, &view);
-		if (view.state != QUEUE_CONSUMING && !view.by_operator)
-			return;
-	}
-	queue_stop(s->queue, successor ? "the configuration of the queue has changed" : "the queue is not configured any more");
-}
-
 /* It has ended all that it had begun. What it has counted goes on being counted. */
-static void member_end(struct manager *m, struct member *s) {
-	struct member *successor = member_successor(m, s);
+static void member_end(struct manager *m, struct member *s, struct member *successor) {
 	struct queue_view view;
 
 	queue_look(s->queue, &view);
@@ -127,26 +128,63 @@ static void member_end(struct manager *m, struct member *s) {
 		queue_inherit(successor->queue, &view.counters);
 	else
 		queue_counters_add(&m->past, &view.counters);
-	queue_release_lanes(s->queue);
 	member_free(s);
 }
 
+/* Those of before: their handlers take slots of their successors. */
+static void manager_tidy_leaving(struct manager *m) {
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		struct member *successor;
+		struct queue_view view;
+
+		if (!s->leaving)
+			continue;
+		successor = manager_find_member(m, queue_config(s->queue));
+		if (member_leave(s, successor) && successor)
+			successor->waits = true;
+		queue_look(s->queue, &view);
+		if (view.state == QUEUE_STOPPED) {
+			queue_release_lanes(s->queue);
+			member_end(m, s, successor);
+		} else if (successor) {
+			successor->occupied += view.running;
+		}
+	}
+}
+
+/* Whether a connection that is no part of the configuration is needed still: by a queue, unless that has nothing in hand and only waits for
+ * a connection that may not come up for long. */
 static bool uplink_is_used(const struct manager *m, const struct uplink *l) {
 	LIST_FOREACH(s, &m->members, struct member, node) {
-		if (s->uplink == l)
+		struct queue_view v;
+
+		if (s->uplink != l)
+			continue;
+		queue_look(s->queue, &v);
+		if (l->consuming.state == BROKER_UP || v.waiting + v.running + v.publishing + v.held > 0)
 			return true;
 	}
 	return false;
 }
 
+/* Nothing comes from it any more, also no answer to what its queues wait for. */
+static void uplink_end(struct manager *m, struct uplink *l) {
+	uplink_free_publisher(l);
+	LIST_FOREACH(s, &m->members, struct member, node) {
+		if (s->uplink == l)
+			member_end(m, s, manager_find_member(m, queue_config(s->queue)));
+	}
+	uplink_free(l);
+}
+
 static void manager_tidy_uplinks(struct manager *m) {
 	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
-		if (!l->retired || uplink_is_used(m, l))
+		if (!l->retired)
 			continue;
-		if (!l->closing)
+		if (l->closing && uplink_is_closed(l))
+			uplink_end(m, l);
+		else if (!l->closing && !uplink_is_used(m, l))
 			uplink_close(l, CLOSE_TIMEOUT_USEC);
-		else if (uplink_is_closed(l))
-			uplink_free(l);
 	}
 }
 
@@ -166,18 +204,15 @@ void manager_tidy(struct manager *m) {
 	if (m->state != MANAGER_RUNNING)
 		return;
 	LIST_FOREACH(s, &m->members, struct member, node) {
-		struct queue_view view;
-
-		if (!s->leaving)
-			continue;
-		member_leave(m, s);
-		queue_look(s->queue, &view);
-		if (view.state == QUEUE_STOPPED)
-			member_end(m, s);
+		s->waits = false;
+		s->occupied = 0;
 	}
+	manager_tidy_leaving(m);
 	LIST_FOREACH(s, &m->members, struct member, node) {
-		if (!s->leaving)
-			member_follow(m, s);
+		if (s->leaving)
+			continue;
+		queue_occupy(s->queue, s->occupied);
+		member_begin(s);
 	}
 	manager_tidy_uplinks(m);
 	m->untidy = !manager_is_tidy(m);

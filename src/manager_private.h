@@ -67,6 +67,8 @@ struct member {
 	struct queue *queue;   /* owned */
 	bool started; /* it was told to consume */
 	bool leaving; /* no part of the current configuration: freed as soon as it has stopped */
+	bool waits;   /* one of an earlier configuration consumes still; only while manager_tidy runs */
+	unsigned occupied; /* handlers of such ones; likewise */
 };
 
 /* What a new configuration has changed. */
@@ -78,6 +80,7 @@ struct changes {
 /* The last reload. */
 struct reload {
 	struct loader *loader; /* owned; NULL: none is under way */
+	sd_event_source *timer; /* owned; while one is under way */
 	bool again;	       /* wanted once more, since it began */
 	uint64_t done_usec;    /* of the last one that has ended; CLOCK_REALTIME; 0: there was none */
 	char *refusal;	       /* owned; why the last one was refused; NULL: it was not */
@@ -195,8 +198,10 @@ int member_new(struct manager *m, struct uplink *l, struct config *config, const
 struct member *member_free(struct member *s);
 DEFINE_CLEANUP(struct member *, member_free);
 
-/* The same queue of the same broker, by their names. */
+/* The same queue: of the same name, at a broker of the same name or address. */
 bool member_is_named(const struct member *s, const struct config_queue *queue);
+/* The one of the current configuration that is the same queue; of several, the one whose broker has the same name. NULL: there is none. */
+struct member *manager_find_member(struct manager *m, const struct config_queue *queue);
 
 /* What is due since a queue or a connection has changed: starts queues whose predecessors consume no more, frees what has ended,
  * closes connections that nobody uses. Not from a callback of theirs: those ask for it with manager_tidy_soon. */

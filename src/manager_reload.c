@@ -9,6 +9,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "log_problems.h"
+
+/* What cannot be read within that time, because a file system or a directory service does not answer, is refused. */
+#define LOAD_TIMEOUT_USEC USEC_PER_MINUTE
+#define LOAD_ACCURACY_USEC (100 * USEC_PER_MSEC)
 
 static void log_names(enum log_event event, const char *what, const char *const *names, size_t n) {
 	for (size_t i = 0; i < n; i++)
@@ -44,16 +49,6 @@ static void set_refusal(struct reload *reload, const struct config_problems *pro
 	(void)strbuf_take(&b, &reload->refusal);
 }
 
-static void log_problems(const struct config_problems *problems) {
-	for (size_t i = 0; i < problems->n; i++) {
-		CLEANUP(free) char *text = NULL;
-
-		if (config_problem_format(&problems->items[i], &text) == 0)
-			log_event(problems->items[i].warning ? LOG_EVENT_CONFIGURATION_WARNING : LOG_EVENT_CONFIGURATION_REFUSED,
-				  problems->items[i].warning ? LOG_WARNING : LOG_ERR, NULL, 0, "%s", text);
-	}
-}
-
 static int manager_begin_reload(struct manager *m);
 
 /* What came of it, for whoever has asked. */
@@ -62,6 +57,7 @@ static void manager_end_reload(struct manager *m, const struct control_reload_re
 	int r = 0;
 
 	m->reload.loader = loader_free(m->reload.loader);
+	m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
 	m->reload.done_usec = clock_realtime_usec();
 	if (m->reload.refusal)
 		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", m->reload.refusal)),
@@ -130,10 +126,19 @@ static void on_loaded(int r, const struct config_problems *problems, struct conf
 		manager_go_on(m, problems, &plan, &changes);
 }
 
-static int manager_begin_reload(struct manager *m) {
-	int r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
+static int on_load_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+	manager_fail_reload(userdata, "reading the configuration has taken more than a minute");
+	return 0;
+}
 
+static int manager_begin_reload(struct manager *m) {
+	int r = sd_event_add_time_relative(m->event, &m->reload.timer, CLOCK_MONOTONIC, LOAD_TIMEOUT_USEC, LOAD_ACCURACY_USEC,
+					   on_load_timeout, m);
+
+	if (r >= 0)
+		r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
 	if (r < 0) {
+		m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
 		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
 			  "cannot read %s anew: %s", m->config->path, strerror(-r));
 		return r;
@@ -154,12 +159,20 @@ int manager_reload(struct manager *m) {
 }
 
 void manager_cancel_reload(struct manager *m) {
+	static const struct config_problems none;
+	bool again = m->reload.again;
+
 	m->reload.again = false;
 	if (m->reload.loader)
 		manager_fail_reload(m, "the daemon stops");
+	/* Those who have asked for another one after that. */
+	if (again)
+		control_reload_done(m->listening.control,
+				    &(struct control_reload_result){.failure = "the daemon stops", .problems = &none});
 }
 
 void manager_clear_reload(struct manager *m) {
 	m->reload.loader = loader_free(m->reload.loader);
+	m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
 	free(m->reload.refusal);
 }

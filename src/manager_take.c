@@ -13,6 +13,7 @@
 
 /* Who is to serve each broker and queue of a configuration: those that do already, and new ones, which are on no list yet. */
 struct plan {
+	struct manager *manager; /* borrowed */
 	struct config *config; /* borrowed */
 	struct uplink **uplinks; /* owned array; by broker */
 	struct member **members; /* owned array; by queue */
@@ -32,9 +33,14 @@ static void plan_clear(struct plan *p) {
 		if (p->members[i] && !list_is_linked(&p->members[i]->node))
 			discard(p->members[i]);
 	}
+	/* Closed like any other that nobody uses: its thread may be stuck in name resolution. */
 	for (size_t i = 0; p->uplinks && i < p->config->n_brokers; i++) {
-		if (p->uplinks[i] && !list_is_linked(&p->uplinks[i]->node))
-			uplink_free(p->uplinks[i]);
+		if (!p->uplinks[i] || list_is_linked(&p->uplinks[i]->node))
+			continue;
+		p->uplinks[i]->retired = true;
+		list_append(&p->manager->uplinks, &p->uplinks[i]->node);
+		p->manager->untidy = true;
+		manager_tidy_soon(p->manager);
 	}
 	free(p->members);
 	free(p->uplinks);
@@ -52,14 +58,6 @@ static struct uplink *find_uplink(struct manager *m, const struct config_broker 
 	return NULL;
 }
 
-static struct member *find_member(struct manager *m, const struct config_queue *queue) {
-	LIST_FOREACH(s, &m->members, struct member, node) {
-		if (!s->leaving && member_is_named(s, queue))
-			return s;
-	}
-	return NULL;
-}
-
 /* max_message_size is not the queue's, but what its consumer goes by. */
 static bool member_is_same(const struct member *s, const struct uplink *l, const struct config *config, const struct config_queue *queue) {
 	return s->uplink == l && s->config->max_message_size == config->max_message_size &&
@@ -69,6 +67,7 @@ static bool member_is_same(const struct member *s, const struct uplink *l, const
 static int plan_make(struct manager *m, struct config *config, struct plan *p) {
 	int r = 0;
 
+	p->manager = m;
 	p->config = config;
 	p->uplinks = calloc(config->n_brokers + 1, sizeof(struct uplink *));
 	p->members = calloc(config->n_queues + 1, sizeof(struct member *));
@@ -87,7 +86,7 @@ static int plan_make(struct manager *m, struct config *config, struct plan *p) {
 	for (size_t i = 0; r == 0 && i < config->n_queues; i++) {
 		const struct config_queue *queue = &config->queues[i];
 		struct uplink *l = p->uplinks[queue->broker - config->brokers];
-		struct member *s = find_member(m, queue);
+		struct member *s = manager_find_member(m, queue);
 
 		if (s && member_is_same(s, l, config, queue))
 			p->members[i] = s;
@@ -144,7 +143,7 @@ static void compare(struct manager *m, const struct plan *p, struct changes *c) 
 			c->n_unchanged++;
 			continue;
 		}
-		before = find_member(m, &p->config->queues[i]);
+		before = manager_find_member(m, &p->config->queues[i]);
 		if (!before) {
 			c->added[c->n_added++] = name;
 			continue;
@@ -209,9 +208,9 @@ int manager_take(struct manager *m, struct config *config, struct changes *ret) 
 	struct changes changes;
 	int r;
 
-	r = protect_secrets(m, config);
+	r = plan_make(m, config, &plan);
 	if (r == 0)
-		r = plan_make(m, config, &plan);
+		r = protect_secrets(m, config);
 	if (r == 0)
 		r = changes_init(&changes, count_members(m), config->n_queues);
 	if (r < 0)

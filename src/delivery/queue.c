@@ -249,6 +249,7 @@ struct queue *queue_free(struct queue *q) {
 }
 
 int queue_start(struct queue *q) {
+	q->begun = true;
 	return q->state == QUEUE_STARTING ? queue_consume(q, q->config->prefetch) : 0;
 }
 

@@ -63,7 +63,8 @@ void queue_release_lanes(struct queue *q);
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume, unless queue_order_pause came before. 0, or -ENOTCONN once the broker has been stopped. */
+/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. 0, or -ENOTCONN once the broker has been
+ * stopped. */
 int queue_start(struct queue *q);
 
 /* So many handlers of the same queue run elsewhere, of an earlier configuration: they count against its concurrency. None at first. */

@@ -190,7 +190,7 @@ void queue_order_resume(struct queue *q) {
 		  "queue=%s resumed by an operator", q->config->name);
 	pause_reset(&q->pause);
 	q->failures = 0;
-	if (!q->wanted && queue_consume_or_pause(q, q->config->prefetch) < 0)
+	if (q->begun && !q->wanted && queue_consume_or_pause(q, q->config->prefetch) < 0)
 		return;
 	queue_set_state(q, queue_keeps_consumer(q) && q->flowing ? QUEUE_CONSUMING : QUEUE_STARTING, NULL);
 	queue_work_start(q);

@@ -43,6 +43,7 @@ struct queue {
 	char *probe_reason; /* owned; of PROBING, while its broker is there */
 	bool attempted;	 /* has consumed, or its first attempt has failed */
 	bool consumed;	 /* has consumed */
+	bool begun;	 /* queue_start was called */
 	bool wanted;	 /* the consumer was told to consume */
 	bool flowing;	 /* it consumes, by what the broker room has told last */
 	unsigned cancels; /* told to cancel, not yet confirmed */

@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -331,4 +332,75 @@ def test_hangup_before_ready(broker, rabbit, daemon, ledger, name):
     d.wait_ready()
     assert d.notify.values("RELOADING") == []
     assert d.notify.values("READY") == ["1"]
+    d.stop()
+
+
+def test_auto_delete_and_paused(broker, rabbit, daemon, ledger, name):
+    """A paused queue that goes with its last consumer keeps one, and its messages, when its configuration changes."""
+    q = name()
+    declare = {"durable": False, "auto_delete": True}
+
+    def config(concurrency):
+        return configuration(broker={"url": broker.url}, queues=[queue(q, ledger, declare=declare, concurrency=concurrency)])
+    d = daemon(config(1))
+    assert d.ask("POST", f"/v1/queues/{q}/pause")[0] == 200
+    ids = rabbit.publish_many(q, ["x"] * 5)
+    d.reload(config(2))
+    stays(lambda: not ledger.counts("start"), 1, "it was resumed by the reload")
+    assert rabbit.consumers(q) == 1
+    assert d.ask("POST", f"/v1/queues/{q}/resume")[0] == 200
+    ledger.wait(5)
+    assert ledger.counts() == {i: 1 for i in ids}
+    wait_until(lambda: "finishing" not in d.notify.status and rabbit.consumers(q) == 1, what="the one of before has left")
+    d.stop()
+
+
+def test_auto_delete_becomes_exclusive(broker, rabbit, daemon, ledger, name):
+    """Two consumers are not allowed then, so the first one goes first: the new one gets a queue of its own."""
+    q = name()
+    declare = {"durable": False, "auto_delete": True}
+    d = daemon(configuration(broker={"url": broker.url}, queues=[queue(q, ledger, declare=declare)]))
+    d.reload(configuration(broker={"url": broker.url}, queues=[queue(q, ledger, declare=declare, exclusive=True)]))
+    d.wait_status("1 queue consuming")
+    wait_until(lambda: "finishing" not in d.notify.status, what="the one of before has left")
+    rabbit.publish(q, "x", message_id="m")
+    ledger.wait(1)
+    d.stop()
+
+
+def test_from_an_address_that_does_not_answer(broker, rabbit, daemon, ledger, name):
+    """A connection that was never up has nothing to say to the end of its queues."""
+    q = rabbit.declare(name())
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        d = daemon(configuration(broker={"url": f"amqp://127.0.0.1:{silent.getsockname()[1]}", "connect_timeout": "2min"}, ready="started",
+                                 queues=[queue(q, ledger)]))
+        rabbit.publish(q, "x", message_id="m")
+        begun = time.monotonic()
+        d.reload(configuration(broker={"url": broker.url}, ready="started", queues=[queue(q, ledger)]))
+        ledger.wait(1)
+        assert time.monotonic() - begun < 20
+        wait_until(lambda: "finishing" not in d.notify.status, what="the one of before has left")
+        d.stop()
+
+
+def test_a_broker_gets_another_name(broker, rabbit, daemon, ledger, name):
+    """The queue is still the same one: it has changed, and stays paused; two handlers of it never run at once."""
+    q, busy = rabbit.declare(name()), rabbit.declare(name("busy"))
+
+    def queues(**keys):
+        return [queue(q, ledger, **keys), queue(busy, ledger, 3, **keys)]
+    d = daemon(configuration(broker={"url": broker.url}, queues=queues()))
+    assert d.ask("POST", f"/v1/queues/{q}/pause")[0] == 200
+    rabbit.publish(q, "x", message_id="paused")
+    rabbit.publish_many(busy, ["x"] * 2)
+    ledger.wait(1, "start")
+    answer = d.reload(configuration(brokers=({"name": "main", "url": broker.url}, {"name": "other", "url": broker.url}), queues=queues(broker="main")))
+    assert sorted(answer["changed"]) == sorted([q, busy]) and not answer["added"] + answer["removed"]
+    stays(lambda: len(ledger.of("start")) == 1, 1, "two at once, or resumed")
+    ledger.wait(2)
+    assert ledger.counts() == {"m0": 1, "m1": 1}
+    assert d.ask("POST", f"/v1/queues/{q}/resume")[0] == 200
+    ledger.wait(3)
     d.stop()
