@@ -26,9 +26,9 @@ from service import PACKAGE, Service  # noqa: E402
 
 
 def pytest_configure(config):  # pylint: disable=unused-argument
-    # What has been begun is undone, also for who ends us so.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    # What has been begun is undone, also for who ends us so: pytest does that for an interrupt.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", name="package")

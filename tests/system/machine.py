@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 # How long anything may take that is quick on an idle machine. Only failures wait for so long.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 CGROUPS = Path("/sys/fs/cgroup")
 

@@ -14,6 +14,7 @@ PACKAGE = "amqp-execd"
 UNIT = "amqp-execd.service"
 CONF = "/etc/amqp-execd"
 STATE = "/var/lib/amqp-execd"
+GATE = f"{STATE}/gate"
 HANDLERS = "/mnt/handlers"
 PRISTINE = "/root/as-installed"  # a copy of CONF
 
@@ -24,6 +25,12 @@ QUICK = {"heartbeat": 1, "connect_timeout": "1s", "reconnect": {"min_delay": "10
 def sh(program, *arguments, **keys):
     """The handler group for a line of shell."""
     return {"command": ["/bin/sh", "-c", program.replace("%", "%%"), "handler", *map(str, arguments)], **keys}
+
+
+def gated(ledger, gate):
+    """The handler group for one that says when it starts, waits until the file is there, and says that it is done."""
+    return sh('echo "start $AMQP_MESSAGE_ID $$" >>"$1"; until [ -e "$2" ]; do sleep 0.2; done; echo "done $AMQP_MESSAGE_ID" >>"$1"',
+              ledger, gate)
 
 
 def queue(name, handler, **keys):
@@ -101,6 +108,10 @@ class Service:
     def drop_in(self, text, unit=UNIT, name="test"):
         self.machine.write(f"/etc/systemd/system/{unit}.d/{name}.conf", text)
         self.machine.run("systemctl", "daemon-reload")
+
+    def open_gate(self):
+        """Lets the handlers that wait for GATE end."""
+        self.machine.write(GATE, "")
 
     def ledger(self, path=f"{STATE}/ledger"):
         return SystemLedger(self.machine, path)

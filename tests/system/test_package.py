@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Installation, upgrade, removal and purge, on a machine where systemd runs."""
 
+import concurrent.futures
+
 import pytest
 
 from faults import Account, Load, wait_handled
 
-from service import CONF, HANDLERS, PACKAGE, UNIT, queue, sh
+from service import CONF, GATE, HANDLERS, PACKAGE, UNIT, gated, queue, sh
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_remove_and_purge(bare, broker, rabbit):
     """Removing stops everything after the handlers have ended, and keeps the configuration; purging leaves nothing but the locked user."""
     bare.install()
     ledger = bare.ledger()
-    bare.configure(broker, queue("removed", {"command": [f"{HANDLERS}/ledger", str(ledger), "4"]}, declare={}))
+    bare.configure(broker, queue("removed", gated(ledger, GATE), declare={}))
     bare.configure(broker, queue("instance", sh("true"), declare={}), name="instance")
     bare.machine.write(f"{CONF}/conf.d/of-the-administrator.conf", "")
     bare.machine.write(f"{CONF}/credentials/broker", "guest\n", 0o600)
@@ -97,8 +99,12 @@ def test_remove_and_purge(bare, broker, rabbit):
     bare.consuming()
     rabbit.publish("removed", b"x", message_id="m1")
     ledger.wait(1, "start")
-    assert not ledger.of("done")
-    bare.machine.run("dpkg", "--remove", PACKAGE)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        removal = pool.submit(bare.machine.run, "dpkg", "--remove", PACKAGE)
+        bare.machine.wait_show(UNIT, "ActiveState", "^deactivating$")
+        assert not ledger.of("done")
+        bare.open_gate()
+        removal.result()
     assert ledger.counts() == {"m1": 1}, "a handler was not waited for"
     assert bare.machine.run("systemctl", "list-units", "--plain", "--no-legend", "--all",
                             "--state=active,activating,deactivating,failed", "amqp-execd*") == ""
