@@ -4,10 +4,19 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from harness import configuration, handler, shell, wait_until
+
+
+# A handler that runs until its test lets it go on, however long a busy machine takes to drop a connection and to make another.
+HELD = 'while ! [ -e "$ledger.go" ]; do sleep 0.1; done'
+
+
+def let_go(ledger):
+    Path(f"{ledger}.go").touch()
 
 
 def config(broker, queue, ledger, **keys):
@@ -26,11 +35,12 @@ def drop_connections(broker, d):
 def test_delivered_again_while_the_handler_runs(broker, rabbit, daemon, ledger, name, kind):
     queue = rabbit.declare(name(), kind)
     for i in range(3):
-        rabbit.publish(queue, f"sleep 4 # {i}", message_id=f"m{i}")
+        rabbit.publish(queue, f"{HELD} # {i}", message_id=f"m{i}")
     d = daemon(config(broker, queue, ledger))
     ledger.wait(3, "start")
     drop_connections(broker, d)
     wait_until(lambda: d.log.count("is the message of a delivery that was lost") == 3, what="all three are recognized")
+    let_go(ledger)
     d.wait_settled(3, decision="ack")
     d.stop()
     rabbit.connect()
@@ -60,11 +70,12 @@ def test_delivered_again_after_it_succeeded(fragile, fragile_rabbit, daemon, led
 def test_a_failure_is_not_kept(broker, rabbit, daemon, ledger, name):
     """When the run fails, the attached delivery gets that result like its own: it is tried again."""
     queue = rabbit.declare(name())
-    rabbit.publish(queue, "[ $n -gt 1 ] || { sleep 3; exit 1; }", message_id="m")
+    rabbit.publish(queue, f"[ $n -gt 1 ] || {{ {HELD}; exit 1; }}", message_id="m")
     d = daemon(config(broker, queue, ledger))
     ledger.wait(1, "start")
     drop_connections(broker, d)
     d.wait_log("is the message of a delivery that was lost")
+    let_go(ledger)
     d.wait_settled(2)
     d.stop()
     rabbit.connect()
@@ -96,18 +107,21 @@ def test_where_nothing_is_recognized(broker, rabbit, daemon, ledger, name, chang
     """Switched off, without a message id, or with another body: such a message is run again, which at least once allows."""
     queue = rabbit.declare(name())
     properties = {} if change == "no-id" else {"message_id": "m"}
-    rabbit.publish(queue, "sleep 3", **properties)
+    rabbit.publish(queue, HELD, **properties)
     keys = {"results": {"keep": 0}} if change == "off" else {}
     d = daemon(config(broker, queue, ledger, **keys))
     ledger.wait(1, "start")
     if change == "twins":
         # The same id with another body is another message: it waits for nobody.
-        rabbit.publish(queue, "sleep 3 # other", message_id="m")
+        rabbit.publish(queue, f"{HELD} # other", message_id="m")
         ledger.wait(2, "start")
     drop_connections(broker, d)
     runs = 2
     if change == "twins":
         wait_until(lambda: d.log.count("is the message of a delivery that was lost") == 2, what="each finds its own")
+    else:
+        ledger.wait(2, "start")
+    let_go(ledger)
     d.wait_settled(2 if change == "twins" else 1, decision="ack")
     time.sleep(0.5)
     d.stop()
@@ -119,10 +133,12 @@ def test_where_nothing_is_recognized(broker, rabbit, daemon, ledger, name, chang
 def test_a_copy_that_was_confirmed_is_not_made_twice(broker, rabbit, daemon, ledger, name):
     """Connection lost between the copy's confirm and the end: the dead letters get one copy as long as that can be known."""
     queue, dead = rabbit.declare(name()), rabbit.declare(name("dead"))
-    rabbit.publish(queue, "sleep 3; exit 65", message_id="m")
+    rabbit.publish(queue, f"{HELD}; exit 65", message_id="m")
     d = daemon(config(broker, queue, ledger, outcomes={"reject": [65]}, dead_letter={"routing_key": dead}))
     ledger.wait(1, "start")
     drop_connections(broker, d)
+    d.wait_log("is the message of a delivery that was lost")
+    let_go(ledger)
     d.wait_settled(1)
     d.stop()
     rabbit.connect()
