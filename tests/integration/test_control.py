@@ -223,6 +223,45 @@ def test_group_changes_with_a_reload(broker, rabbit, daemon, ledger, name):
     d.stop()
 
 
+@AS_ROOT
+def test_a_refused_reload_keeps_the_socket(broker, rabbit, daemon, ledger, name):
+    """Another group, but a port of the monitor that somebody else has: nothing of it holds, and the daemon can still be asked."""
+    q = rabbit.declare(name())
+    queues = [{"name": q, "handler": handler("ledger", ledger)}]
+    port, = free_ports(1)
+    d = daemon(settings(broker, queues, control={"group": "games"}))
+    before = os.stat(d.control_socket)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        d.reconfigure(settings(broker, queues, control={"group": "mail"}, monitor={"listen": [f"127.0.0.1:{port}"]}))
+        done = d.control("reload")
+        assert done.returncode != 0 and str(port) in done.stderr
+    after = os.stat(d.control_socket)
+    assert (after.st_ino, after.st_gid) == (before.st_ino, before.st_gid)
+    assert os.listdir(os.path.dirname(d.control_socket)) == ["control.sock"]
+    assert d.control("status").returncode == 0
+    # Now that the port is free, all of it can be had.
+    assert d.control("reload").returncode == 0
+    assert grp.getgrgid(os.stat(d.control_socket).st_gid).gr_name == "mail"
+    assert get(port, "/livez")[0] == 200
+    d.stop()
+
+
+def test_a_socket_that_was_removed_comes_back(broker, rabbit, daemon, ledger, name):
+    q = rabbit.declare(name())
+    d = daemon(settings(broker, [{"name": q, "handler": handler("ledger", ledger)}]))
+    os.unlink(d.control_socket)
+    assert d.control("status").returncode == 69
+    d.signal(signal.SIGHUP)
+    wait_until(lambda: d.control("status").returncode == 0, 20, "the socket again")
+    inode = os.stat(d.control_socket).st_ino
+    assert d.control("reload").returncode == 0
+    assert os.stat(d.control_socket).st_ino == inode, "one that is there is left alone"
+    d.stop()
+    assert not os.path.exists(d.control_socket)
+
+
 def test_the_socket_of_another_daemon(broker, rabbit, daemon, ledger, name):
     """One that was asked for and is in use ends the start; the default is warned about."""
     q = rabbit.declare(name())
