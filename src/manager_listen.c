@@ -109,15 +109,41 @@ void manager_listen_clear(struct manager *m) {
 	sockets_clear(&m->listening.monitor_sockets);
 }
 
+static bool is_same_text(const char *a, const char *b) {
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same_address(const struct config_listen *a, const char *host, uint16_t port) {
+	return a->port == port && strcmp(a->host, host) == 0;
+}
+
 static bool is_open(const struct monitor_sockets *open, const struct config_monitor *config) {
 	if (open->n != config->n_listen)
 		return false;
 	for (size_t i = 0; i < open->n; i++) {
-		if (strcmp(open->items[i].host, config->listen[i].host) != 0 ||
-		    open->items[i].port != config->listen[i].port)
+		if (!is_same_address(&config->listen[i], open->items[i].host, open->items[i].port))
 			return false;
 	}
 	return true;
+}
+
+static bool control_says(const struct config_control *c) {
+	return c->has_socket || c->group;
+}
+
+/* What was warned about already is no news. */
+static bool control_is_news(const struct config *before, const struct config_control *c) {
+	return control_says(c) &&
+	       !(before && before->control.has_socket == c->has_socket &&
+		 strcmp(before->control.socket, c->socket) == 0 && is_same_text(before->control.group, c->group));
+}
+
+static bool monitor_is_news(const struct config *before, const struct config_monitor *c) {
+	bool news = !before || before->monitor.n_listen != c->n_listen;
+
+	for (size_t i = 0; !news && i < c->n_listen; i++)
+		news = !is_same_address(&before->monitor.listen[i], c->listen[i].host, c->listen[i].port);
+	return news && c->n_listen > 0;
 }
 
 /* It is what is open that counts, and not what was configured before: what could not be had is tried again, and so is a
@@ -128,8 +154,10 @@ static int prepare_control(struct manager *m, const struct config_control *confi
 	CLEANUP(free) char *why = NULL;
 	int r;
 
-	if (m->listening.control_inherited)
+	if (m->listening.control_inherited) {
+		p->control_ignored = control_is_news(m->config, config);
 		return 0;
+	}
 	if (!*config->socket) {
 		p->control_changed = open != NULL;
 		return 0;
@@ -155,7 +183,7 @@ static int duplicate_open(const struct manager *m, const struct config_listen *c
 	const struct monitor_sockets *open = &m->listening.monitor_sockets;
 
 	for (size_t i = 0; i < open->n; i++) {
-		if (open->items[i].port == config->port && strcmp(open->items[i].host, config->host) == 0)
+		if (is_same_address(config, open->items[i].host, open->items[i].port))
 			return fd_duplicate(open->items[i].fd, ret);
 	}
 	return -ENOENT;
@@ -166,7 +194,11 @@ static int prepare_monitor(struct manager *m, const struct config_monitor *confi
 	struct monitor_sockets *sockets = &p->monitor;
 	int r = 0;
 
-	if (m->listening.monitor_inherited || is_open(&m->listening.monitor_sockets, config))
+	if (m->listening.monitor_inherited) {
+		p->monitor_ignored = monitor_is_news(m->config, config);
+		return 0;
+	}
+	if (is_open(&m->listening.monitor_sockets, config))
 		return 0;
 	p->monitor_changed = true;
 	sockets->items = calloc(config->n_listen + 1, sizeof(*sockets->items));
@@ -195,6 +227,19 @@ int manager_listen_prepare(struct manager *m, const struct config *config, struc
 	*ret = plan;
 	plan = (struct listen_plan){0};
 	return 0;
+}
+
+bool manager_listen_may_work(int r) {
+	switch (-r) {
+	case EADDRINUSE:    /* somebody else may go */
+	case EADDRNOTAVAIL: /* the network may come up */
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return true;
+	}
+	return false;
 }
 
 static void log_control_failure(const char *path, const char *why) {
@@ -256,7 +301,17 @@ static void commit_monitor(struct manager *m, struct listen_plan *p) {
 	}
 }
 
+static void warn_ignored(const char *key) {
+	log_event(LOG_EVENT_CONFIGURATION_WARNING, LOG_WARNING, LOG_FIELDS(log_string("CONFIG_KEY", key)),
+		  "the group %s has no effect: systemd has handed over the socket, and its socket unit says what it is",
+		  key);
+}
+
 void manager_listen_commit(struct manager *m, struct listen_plan *p) {
+	if (p->control_ignored)
+		warn_ignored("control");
+	if (p->monitor_ignored)
+		warn_ignored("monitor");
 	if (p->control_changed)
 		commit_control(m, p);
 	if (p->monitor_changed)
