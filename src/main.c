@@ -188,6 +188,8 @@ static int run_daemon(struct config *config, int guard_fd) {
 	log_event(LOG_EVENT_STARTING, LOG_INFO, LOG_FIELDS(log_string("CONFIG_FILE", config->path)),
 		  "amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
 	r = manager_run(config, guard_fd);
+	if (r == -ENOTSUP)
+		return EX_CONFIG;
 	return r < 0 ? EX_SOFTWARE : 0;
 }
 

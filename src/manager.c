@@ -132,7 +132,7 @@ static int manager_begin(struct manager *m, struct config *config) {
 
 	if (r < 0) {
 		log_event(LOG_EVENT_CONFIGURATION_REFUSED, LOG_ERR, NULL, 0, "%s", why ? why : strerror(-r));
-		return r;
+		return manager_listen_may_work(r) ? r : -ENOTSUP;
 	}
 	r = manager_take(m, config, &changes);
 	if (r < 0)

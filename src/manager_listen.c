@@ -28,7 +28,7 @@ static int on_order(void *userdata, enum control_order order, const char *queue,
 
 	if (m->state != MANAGER_RUNNING)
 		return -ESHUTDOWN;
-	LIST_FOREACH(s, &m->members, struct member, node) {
+	LIST_FOREACH (s, &m->members, struct member, node) {
 		const struct config_queue *config = queue_config(s->queue);
 
 		if (s->leaving || strcmp(config->name, queue) != 0 || strcmp(config->broker->name, broker) != 0)
@@ -44,7 +44,8 @@ static int on_order(void *userdata, enum control_order order, const char *queue,
 	return -ENOENT;
 }
 
-static const struct control_callbacks control_callbacks = {.look = manager_look, .reload = on_reload, .order = on_order};
+static const struct control_callbacks control_callbacks = {
+	.look = manager_look, .reload = on_reload, .order = on_order};
 static const struct monitor_callbacks monitor_callbacks = {.look = manager_look};
 
 /* --- sockets of systemd ------------------------------------------------------------------------------------------- */
@@ -83,11 +84,14 @@ int manager_listen_init(struct manager *m) {
 
 /* --- sockets of the configuration --------------------------------------------------------------------------------- */
 
+static void socket_clear(struct monitor_socket *s) {
+	free(s->host);
+	fd_close(s->fd);
+}
+
 static void sockets_clear(struct monitor_sockets *s) {
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->items[i].host);
-		fd_close(s->items[i].fd);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		socket_clear(&s->items[i]);
 	free(s->items);
 	*s = (struct monitor_sockets){0};
 }
@@ -109,41 +113,68 @@ static bool is_same_text(const char *a, const char *b) {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool control_is_same(const struct config_control *a, const struct config_control *b) {
-	return strcmp(a->socket, b->socket) == 0 && is_same_text(a->group, b->group);
+static bool is_same_address(const struct config_listen *a, const char *host, uint16_t port) {
+	return a->port == port && strcmp(a->host, host) == 0;
 }
 
-static bool monitor_is_same(const struct config_monitor *a, const struct config_monitor *b) {
-	if (a->n_listen != b->n_listen)
+static bool is_open(const struct monitor_sockets *open, const struct config_monitor *config) {
+	if (open->n != config->n_listen)
 		return false;
-	for (size_t i = 0; i < a->n_listen; i++) {
-		if (strcmp(a->listen[i].host, b->listen[i].host) != 0 || a->listen[i].port != b->listen[i].port)
+	for (size_t i = 0; i < open->n; i++) {
+		if (!is_same_address(&config->listen[i], open->items[i].host, open->items[i].port))
 			return false;
 	}
 	return true;
 }
 
-static int prepare_control(struct manager *m, const struct config_control *config, struct listen_plan *p, char **ret_why) {
+static bool control_says(const struct config_control *c) {
+	return c->has_socket || c->group;
+}
+
+/* What was warned about already is no news. */
+static bool control_is_news(const struct config *before, const struct config_control *c) {
+	return control_says(c) &&
+	       !(before && before->control.has_socket == c->has_socket &&
+		 strcmp(before->control.socket, c->socket) == 0 && is_same_text(before->control.group, c->group));
+}
+
+static bool monitor_is_news(const struct config *before, const struct config_monitor *c) {
+	bool news = !before || before->monitor.n_listen != c->n_listen;
+
+	for (size_t i = 0; !news && i < c->n_listen; i++)
+		news = !is_same_address(&before->monitor.listen[i], c->listen[i].host, c->listen[i].port);
+	return news && c->n_listen > 0;
+}
+
+/* It is what is open that counts, and not what was configured before: what could not be had is tried again, and so is a
+ * socket whose file somebody has removed. */
+static int prepare_control(struct manager *m, const struct config_control *config, struct listen_plan *p,
+			   char **ret_why) {
+	const struct listen_unix *open = m->listening.control_socket;
 	CLEANUP(free) char *why = NULL;
 	int r;
 
-	if (m->listening.control_inherited)
+	if (m->listening.control_inherited) {
+		p->control_ignored = control_is_news(m->config, config);
 		return 0;
-	/* One that could not be had is tried again. */
-	if (m->config && control_is_same(&m->config->control, config) && (m->listening.control_socket || !*config->socket))
+	}
+	if (!*config->socket) {
+		p->control_changed = open != NULL;
+		return 0;
+	}
+	if (open && listen_unix_is(open, config->socket, config->group))
 		return 0;
 	p->control_changed = true;
-	if (!*config->socket)
-		return 0;
-	r = listen_unix_new(config->socket, config->group, m->listening.control_socket, &p->control, &why);
+	r = listen_unix_new(config->socket, config->group, open, &p->control, &why);
 	if (r >= 0)
 		return 0;
-	if (config->has_socket || r == -ENOMEM) {
+	if (config->has_socket || config->group || r == -ENOMEM) {
 		*ret_why = TAKE(why);
 		return r;
 	}
-	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why ? why : strerror(-r))),
-		  "no control socket: %s", why ? why : strerror(-r));
+	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING,
+		  LOG_FIELDS(log_string("AMQP_REASON", why ? why : strerror(-r))), "no control socket: %s",
+		  why ? why : strerror(-r));
 	return 0;
 }
 
@@ -152,17 +183,22 @@ static int duplicate_open(const struct manager *m, const struct config_listen *c
 	const struct monitor_sockets *open = &m->listening.monitor_sockets;
 
 	for (size_t i = 0; i < open->n; i++) {
-		if (open->items[i].port == config->port && strcmp(open->items[i].host, config->host) == 0)
+		if (is_same_address(config, open->items[i].host, open->items[i].port))
 			return fd_duplicate(open->items[i].fd, ret);
 	}
 	return -ENOENT;
 }
 
-static int prepare_monitor(struct manager *m, const struct config_monitor *config, struct listen_plan *p, char **ret_why) {
+static int prepare_monitor(struct manager *m, const struct config_monitor *config, struct listen_plan *p,
+			   char **ret_why) {
 	struct monitor_sockets *sockets = &p->monitor;
 	int r = 0;
 
-	if (m->listening.monitor_inherited || (m->config && monitor_is_same(&m->config->monitor, config)))
+	if (m->listening.monitor_inherited) {
+		p->monitor_ignored = monitor_is_news(m->config, config);
+		return 0;
+	}
+	if (is_open(&m->listening.monitor_sockets, config))
 		return 0;
 	p->monitor_changed = true;
 	sockets->items = calloc(config->n_listen + 1, sizeof(*sockets->items));
@@ -193,45 +229,89 @@ int manager_listen_prepare(struct manager *m, const struct config *config, struc
 	return 0;
 }
 
+bool manager_listen_may_work(int r) {
+	switch (-r) {
+	case EADDRINUSE:    /* somebody else may go */
+	case EADDRNOTAVAIL: /* the network may come up */
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return true;
+	}
+	return false;
+}
+
+static void log_control_failure(const char *path, const char *why) {
+	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", why)),
+		  "control socket %s: %s", path, why);
+}
+
+/* What fails here leaves nothing, so that the next reload tries again; but one of before is better than none. */
 static void commit_control(struct manager *m, struct listen_plan *p) {
 	struct listening *l = &m->listening;
-	int r = 0;
+	CLEANUP(free) char *why = NULL;
+	int r = p->control ? listen_unix_publish(p->control, l->control_socket, &why) : 0;
 
-	control_drop_sockets(l->control);
-	listen_unix_free(l->control_socket);
-	l->control_socket = TAKE(p->control);
-	if (!l->control_socket)
+	if (r < 0) {
+		log_control_failure(p->control->path, why ? why : strerror(-r));
 		return;
-	r = control_listen(l->control, TAKE_FD(l->control_socket->fd), l->control_socket->group);
+	}
+	control_drop_sockets(l->control);
+	l->control_socket = listen_unix_free(l->control_socket);
+	if (!p->control)
+		return;
+	r = control_listen(l->control, TAKE_FD(p->control->fd), p->control->group);
+	if (r < 0) {
+		log_control_failure(p->control->path, strerror(-r));
+		return;
+	}
+	l->control_socket = TAKE(p->control);
+	log_event(LOG_EVENT_CONTROL_LISTENING, LOG_INFO, NULL, 0, "control socket %s", l->control_socket->path);
+}
+
+static int commit_monitor_socket(struct manager *m, const struct monitor_socket *s) {
+	int fd, r = fd_duplicate(s->fd, &fd);
+
+	if (r >= 0)
+		r = monitor_add_socket(m->listening.monitor, fd);
 	if (r < 0)
-		log_event(LOG_EVENT_CONTROL_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
-			  "control socket %s: %s", l->control_socket->path, strerror(-r));
+		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
+			  "monitor %s port %u: %s", s->host, s->port, strerror(-r));
 	else
-		log_event(LOG_EVENT_CONTROL_LISTENING, LOG_INFO, NULL, 0, "control socket %s", l->control_socket->path);
+		log_info("monitor on %s port %u", s->host, s->port);
+	return r;
 }
 
 static void commit_monitor(struct manager *m, struct listen_plan *p) {
-	struct listening *l = &m->listening;
+	struct monitor_sockets *open = &m->listening.monitor_sockets;
+	size_t n = p->monitor.n;
 
-	monitor_drop_sockets(l->monitor);
-	sockets_clear(&l->monitor_sockets);
-	l->monitor_sockets = p->monitor;
-	p->monitor = (struct monitor_sockets){0};
-	for (size_t i = 0; i < l->monitor_sockets.n; i++) {
-		const struct monitor_socket *s = &l->monitor_sockets.items[i];
-		int fd, r = fd_duplicate(s->fd, &fd);
+	monitor_drop_sockets(m->listening.monitor);
+	sockets_clear(open);
+	open->items = TAKE(p->monitor.items);
+	p->monitor.n = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct monitor_socket *s = &open->items[i];
 
-		if (r >= 0)
-			r = monitor_add_socket(l->monitor, fd);
-		if (r < 0)
-			log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
-				  "monitor %s port %u: %s", s->host, s->port, strerror(-r));
+		if (commit_monitor_socket(m, s) >= 0)
+			open->items[open->n++] = *s;
 		else
-			log_info("monitor on %s port %u", s->host, s->port);
+			socket_clear(s);
 	}
 }
 
+static void warn_ignored(const char *key) {
+	log_event(LOG_EVENT_CONFIGURATION_WARNING, LOG_WARNING, LOG_FIELDS(log_string("CONFIG_KEY", key)),
+		  "the group %s has no effect: systemd has handed over the socket, and its socket unit says what it is",
+		  key);
+}
+
 void manager_listen_commit(struct manager *m, struct listen_plan *p) {
+	if (p->control_ignored)
+		warn_ignored("control");
+	if (p->monitor_ignored)
+		warn_ignored("monitor");
 	if (p->control_changed)
 		commit_control(m, p);
 	if (p->monitor_changed)

@@ -111,8 +111,10 @@ struct listening {
 
 /* Sockets that another configuration asks for. */
 struct listen_plan {
+	bool control_ignored; /* it says something, and what systemd has handed over goes before it: to be warned about */
 	bool control_changed;
 	struct listen_unix *control; /* owned; NULL: none */
+	bool monitor_ignored; /* likewise */
 	bool monitor_changed;
 	struct monitor_sockets monitor;
 };
@@ -231,9 +233,11 @@ int manager_listen_init(struct manager *m);
 void manager_listen_clear(struct manager *m);
 
 /* Opens the sockets that the configuration asks for and that are not open. 0, or -errno with why in words in *ret_why (owned; NULL: no
- * memory). A control socket that nobody has asked for is only warned about. */
+ * memory). A control socket that nobody has asked for is only warned about. Without *ret nothing has changed. */
 int manager_listen_prepare(struct manager *m, const struct config *config, struct listen_plan *ret, char **ret_why);
-/* They are those of the current configuration now. */
+/* Whether what has failed with this errno may work later with the same configuration. */
+bool manager_listen_may_work(int r);
+/* They are those of the current configuration now. What fails is logged, and tried again with the next one. */
 void manager_listen_commit(struct manager *m, struct listen_plan *p);
 void listen_plan_clear(struct listen_plan *p);
 static inline void listen_plan_clear_cleanup(struct listen_plan *p) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,10 @@
 #define TYPE_JSON "application/json"
 /* That many users who may not ask are told in the log; more of them are no news. */
 #define CONTROL_STRANGERS_MAX 32
+/* Requests for a reload that wait; each keeps a connection, of which others have need. */
+#define CONTROL_WAITERS_MAX 16
+/* The overflow ids of a kernel that does not tell (ProcSubset=pid). */
+#define CONTROL_OVERFLOW_ID 65534
 
 /* A request for a reload. */
 struct waiter {
@@ -25,28 +30,41 @@ struct waiter {
 
 struct control {
 	const struct control_callbacks *callbacks; /* borrowed */
-	void *userdata;				   /* borrowed */
-	struct http_server *http;		   /* owned */
-	gid_t group;
-	struct list asking;  /* of waiter, owned; their reload has not begun */
-	struct list waiting; /* of waiter, owned; theirs is under way */
+	void *userdata;                            /* borrowed */
+	struct http_server *http;                  /* owned */
+	struct control_rule rule;
+	struct list asking;                     /* of waiter, owned; their reload has not begun */
+	struct list waiting;                    /* of waiter, owned; theirs is under way */
 	uid_t strangers[CONTROL_STRANGERS_MAX]; /* n_strangers users who were refused, which the log has */
 	size_t n_strangers;
 };
 
 /* --- who ---------------------------------------------------------------------------------------------------------- */
 
-bool control_may(const struct http_peer *peer, uid_t own, gid_t group) {
+bool control_may(const struct http_peer *peer, const struct control_rule *rule) {
 	if (!peer->known)
 		return false;
-	if (peer->uid == 0 || peer->uid == own)
+	if (peer->uid == 0 || (peer->uid == rule->own && peer->uid != rule->overflow_uid))
 		return true;
-	if (group == (gid_t)-1)
+	/* With PrivateUsers=yes the groups of almost everybody read the same, that of the socket maybe, too. */
+	if (rule->group == (gid_t)-1 || rule->group == rule->overflow_gid)
 		return false;
 	for (size_t i = 0; i < peer->n_groups; i++)
-		if (peer->groups[i] == group)
+		if (peer->groups[i] == rule->group)
 			return true;
-	return peer->gid == group;
+	return peer->gid == rule->group;
+}
+
+static unsigned read_overflow_id(const char *path) {
+	FILE *file = fopen(path, "re");
+	unsigned id;
+
+	if (!file)
+		return CONTROL_OVERFLOW_ID;
+	if (fscanf(file, "%u", &id) != 1)
+		id = CONTROL_OVERFLOW_ID;
+	(void)fclose(file);
+	return id;
 }
 
 static void log_stranger(struct control *c, const struct http_peer *peer) {
@@ -57,7 +75,8 @@ static void log_stranger(struct control *c, const struct http_peer *peer) {
 		return;
 	c->strangers[c->n_strangers++] = peer->uid;
 	log_event(LOG_EVENT_CONTROL_REFUSED, LOG_WARNING, NULL, 0,
-		  "control: user %ju (process %jd) may not give orders: refused", (uintmax_t)peer->uid, (intmax_t)peer->pid);
+		  "control: user %ju (process %jd) may not give orders: refused", (uintmax_t)peer->uid,
+		  (intmax_t)peer->pid);
 }
 
 /* --- status ------------------------------------------------------------------------------------------------------ */
@@ -77,7 +96,8 @@ static void on_status(struct http_request *request, void *userdata) {
 
 /* --- orders ------------------------------------------------------------------------------------------------------ */
 
-static void respond_unknown(struct http_request *request, const struct snapshot *s, const char *queue, const char *broker) {
+static void respond_unknown(struct http_request *request, const struct snapshot *s, const char *queue,
+			    const char *broker) {
 	struct closest closest;
 	bool elsewhere = false;
 
@@ -112,7 +132,8 @@ static bool check_order(struct http_request *request, const struct snapshot *s, 
 	return !queue || n == 1;
 }
 
-/* Later steps see the queues in the state that the ones before have brought about, but their number and order do not change. */
+/* Later steps see the queues in the state that the ones before have brought about, but their number and order do not
+ * change. */
 static int give_orders(struct control *c, const struct snapshot *s, enum control_order order, const char *queue,
 		       const char *broker) {
 	for (size_t i = 0; i < s->n_queues; i++) {
@@ -179,17 +200,33 @@ static struct waiter *waiter_free(struct waiter *w) {
 }
 
 static void move_waiters(struct list *from, struct list *to) {
-	LIST_FOREACH(w, from, struct waiter, node) {
+	LIST_FOREACH (w, from, struct waiter, node) {
 		list_remove(&w->node);
 		list_append(to, &w->node);
 	}
 }
 
+static size_t count_waiters(const struct control *c) {
+	size_t n = 0;
+
+	LIST_FOREACH (w, &c->asking, struct waiter, node)
+		n += w != NULL;
+	LIST_FOREACH (w, &c->waiting, struct waiter, node)
+		n += w != NULL;
+	return n;
+}
+
 static void on_reload(struct http_request *request, void *userdata) {
 	struct control *c = userdata;
-	struct waiter *w = calloc(1, sizeof(*w));
+	struct waiter *w;
 	int r;
 
+	/* Also those whose client is gone: whoever asks, hangs up and asks again is no less of a crowd. */
+	if (count_waiters(c) >= CONTROL_WAITERS_MAX) {
+		http_respond_error(request, 503, "too many requests for a reload");
+		return;
+	}
+	w = calloc(1, sizeof(*w));
 	if (!w) {
 		http_respond_error(request, 500, "out of memory");
 		return;
@@ -224,7 +261,7 @@ void control_drop_sockets(struct control *c) {
 }
 
 void control_reload_done(struct control *c, const struct control_reload_result *result) {
-	LIST_FOREACH(w, &c->waiting, struct waiter, node) {
+	LIST_FOREACH (w, &c->waiting, struct waiter, node) {
 		answer_waiter(w, result);
 		waiter_free(w);
 	}
@@ -236,21 +273,17 @@ void control_reload_done(struct control *c, const struct control_reload_result *
 
 /* To drain is to pause and then to look until nothing runs, which the client does. */
 static const struct http_route routes[] = {
-	{"GET", "v1/status", on_status},
-	{"POST", "v1/reload", on_reload},
-	{"POST", "v1/pause", on_pause_all},
-	{"POST", "v1/resume", on_resume_all},
-	{"POST", "v1/drain", on_pause_all},
-	{"POST", "v1/queues/@/pause", on_pause},
-	{"POST", "v1/queues/@/resume", on_resume},
-	{"POST", "v1/queues/@/drain", on_pause},
+	{"GET", "v1/status", on_status},           {"POST", "v1/reload", on_reload},
+	{"POST", "v1/pause", on_pause_all},        {"POST", "v1/resume", on_resume_all},
+	{"POST", "v1/drain", on_pause_all},        {"POST", "v1/queues/@/pause", on_pause},
+	{"POST", "v1/queues/@/resume", on_resume}, {"POST", "v1/queues/@/drain", on_pause},
 };
 
 static void on_request(struct http_request *request, void *userdata) {
 	struct control *c = userdata;
 	const struct http_peer *peer = http_request_peer(request);
 
-	if (control_may(peer, geteuid(), c->group)) {
+	if (control_may(peer, &c->rule)) {
 		http_route(request, routes, ARRAY_SIZE(routes), c);
 	} else {
 		log_stranger(c, peer);
@@ -268,7 +301,10 @@ int control_new(sd_event *event, const struct control_callbacks *callbacks, void
 		return -ENOMEM;
 	c->callbacks = callbacks;
 	c->userdata = userdata;
-	c->group = (gid_t)-1;
+	c->rule = (struct control_rule){.own = geteuid(),
+					.group = (gid_t)-1,
+					.overflow_uid = read_overflow_id("/proc/sys/kernel/overflowuid"),
+					.overflow_gid = read_overflow_id("/proc/sys/kernel/overflowgid")};
 	list_init(&c->asking);
 	list_init(&c->waiting);
 	r = http_new(event, &http_limits_default, &http_callbacks, c, &c->http);
@@ -282,7 +318,7 @@ struct control *control_free(struct control *c) {
 	if (!c)
 		return NULL;
 	move_waiters(&c->asking, &c->waiting);
-	LIST_FOREACH(w, &c->waiting, struct waiter, node)
+	LIST_FOREACH (w, &c->waiting, struct waiter, node)
 		waiter_free(w);
 	http_free(c->http);
 	free(c);
@@ -291,6 +327,6 @@ struct control *control_free(struct control *c) {
 
 int control_listen(struct control *c, int fd, gid_t group) {
 	http_drop_sockets(c->http);
-	c->group = group;
+	c->rule.group = group;
 	return http_add_socket(c->http, fd);
 }

@@ -43,7 +43,8 @@ static gid_t group_of_file(int fd) {
 	socklen_t len = sizeof(address) - 1;
 	struct stat st;
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 || !address.sun_path[0] || stat(address.sun_path, &st) < 0)
+	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 || !address.sun_path[0] ||
+	    stat(address.sun_path, &st) < 0)
 		return (gid_t)-1;
 	return st.st_gid;
 }
@@ -55,7 +56,8 @@ static bool keep_inherited(struct listen_inherited *in, int fd, const char *name
 		in->control_group = group_of_file(fd);
 		return true;
 	}
-	if (strcmp(name, "monitor") == 0 && (sd_is_socket(fd, AF_INET, SOCK_STREAM, 1) > 0 || sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) > 0)) {
+	if (strcmp(name, "monitor") == 0 &&
+	    (sd_is_socket(fd, AF_INET, SOCK_STREAM, 1) > 0 || sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) > 0)) {
 		in->monitor[in->n_monitor++] = fd;
 		return true;
 	}
@@ -128,23 +130,37 @@ static bool is_of(const struct listen_unix *u, const struct stat *st) {
 	return st->st_dev == u->dev && st->st_ino == u->ino;
 }
 
-/* Makes room at the path if what is there is a socket without a listener. */
-static int clear_path(const char *path, const struct sockaddr_un *address, char **ret_why) {
-	struct stat before, after;
+static bool is_at(const struct listen_unix *u, const char *path) {
+	struct stat st;
+
+	return lstat(path, &st) == 0 && is_of(u, &st);
+}
+
+/* 0: nothing is there. 1: a socket without a listener is, *ret, which may be removed. */
+static int look_at(const char *path, const struct sockaddr_un *address, struct stat *ret, char **ret_why) {
 	int r;
 
-	if (lstat(path, &before) < 0)
+	if (lstat(path, ret) < 0)
 		return errno == ENOENT ? 0 : fail(-errno, ret_why, "cannot look at %s: %s", path, strerror(errno));
-	if (!S_ISSOCK(before.st_mode))
+	if (!S_ISSOCK(ret->st_mode))
 		return fail(-EEXIST, ret_why, "%s exists, and is no socket", path);
 	r = probe_unix(address);
 	if (r == 0)
 		return fail(-EADDRINUSE, ret_why, "another process, maybe another amqp-execd, listens on %s", path);
 	if (r != -ECONNREFUSED && r != -ENOENT)
 		return fail(r, ret_why, "cannot tell whether somebody listens on %s: %s", path, strerror(-r));
+	return 1;
+}
+
+static int clear_path(const char *path, const struct sockaddr_un *address, char **ret_why) {
+	struct stat before, after;
+	int r = look_at(path, address, &before, ret_why);
+
+	if (r <= 0)
+		return r;
 	/* Another daemon that starts may have been faster: what is there now would be its socket. */
-	if (lstat(path, &after) == 0 && after.st_dev == before.st_dev && after.st_ino == before.st_ino && unlink(path) < 0 &&
-	    errno != ENOENT)
+	if (lstat(path, &after) == 0 && after.st_dev == before.st_dev && after.st_ino == before.st_ino &&
+	    unlink(path) < 0 && errno != ENOENT)
 		return fail(-errno, ret_why, "cannot remove the old socket %s: %s", path, strerror(errno));
 	return 0;
 }
@@ -156,43 +172,42 @@ static int temporary_path(const char *path, char **ret) {
 	return asprintf(ret, "%.*s/.%d", slash ? (int)(slash - path) : 0, path, (int)getpid()) < 0 ? -ENOMEM : 0;
 }
 
+static int set_group(const struct listen_unix *u, gid_t group, char **ret_why) {
+	if (group == (gid_t)-1 || lchown(u->temporary, (uid_t)-1, group) == 0)
+		return 0;
+	/* EINVAL: the user namespace of PrivateUsers=yes does not have it. */
+	if (errno == EPERM || errno == EINVAL)
+		return fail(-errno, ret_why,
+			    "cannot give the socket to the group %s: %s (in a unit of systemd what helps is "
+			    "PrivateUsers=no, with "
+			    "this group in SupplementaryGroups=, or in SocketGroup= of a socket unit)",
+			    u->group_name, strerror(errno));
+	return fail(-errno, ret_why, "cannot give the socket to the group %s: %s", u->group_name, strerror(errno));
+}
+
 /* Binds the socket to a file that is nobody's but the user's until it has its group. */
-static int bind_private(int fd, const struct sockaddr_un *address, gid_t group, char **ret_why) {
-	const char *path = address->sun_path;
+static int bind_private(struct listen_unix *u, const struct sockaddr_un *address, gid_t group, char **ret_why) {
+	struct stat st;
 	mode_t mask;
 	int r;
 
-	(void)unlink(path);
+	(void)unlink(u->temporary);
 	mask = umask(0177);
-	r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+	r = bind(u->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
 	(void)umask(mask);
 	if (r < 0)
-		return fail(r, ret_why, "cannot make a socket in the folder of %s: %s", path, strerror(-r));
-	if (group != (gid_t)-1 && lchown(path, (uid_t)-1, group) < 0)
-		return fail(-errno, ret_why, "cannot give the socket to the group %ju: %s", (uintmax_t)group, strerror(errno));
-	if (chmod(path, 0660) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+		return fail(r, ret_why, "cannot make a socket in the folder of %s: %s", u->path, strerror(-r));
+	if (lstat(u->temporary, &st) < 0)
+		return fail(-errno, ret_why, "the socket is gone: %s", strerror(errno));
+	u->dev = st.st_dev;
+	u->ino = st.st_ino;
+	u->group = group == (gid_t)-1 ? st.st_gid : group;
+	r = set_group(u, group, ret_why);
+	if (r < 0)
+		return r;
+	if (chmod(u->temporary, 0660) < 0 || listen(u->fd, LISTEN_BACKLOG) < 0)
 		return fail(-errno, ret_why, "cannot set up the socket: %s", strerror(errno));
 	return 0;
-}
-
-static bool is_there(const struct listen_unix *u, const char *path) {
-	struct stat st;
-
-	return lstat(path, &st) == 0 && is_of(u, &st);
-}
-
-/* Puts the file at its place, where nothing must be but that of `replaced`, if it is not NULL. */
-static int publish(const char *from, const char *path, const struct listen_unix *replaced, char **ret_why) {
-	if (replaced && rename(from, path) == 0)
-		return 0;
-	if (!replaced && renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
-		return 0;
-	/* A file system that cannot promise it. */
-	if (!replaced && errno == EINVAL && rename(from, path) == 0)
-		return 0;
-	if (errno == EEXIST)
-		return fail(-EADDRINUSE, ret_why, "another process has just made %s", path);
-	return fail(-errno, ret_why, "cannot make %s: %s", path, strerror(errno));
 }
 
 static int find_group(const char *name, gid_t *ret, char **ret_why) {
@@ -211,42 +226,28 @@ static int find_group(const char *name, gid_t *ret, char **ret_why) {
 	return 0;
 }
 
-static int unix_setup(struct listen_unix *u, const char *temporary, gid_t group, const struct listen_unix *own, char **ret_why) {
+static int unix_setup(struct listen_unix *u, const struct listen_unix *own, char **ret_why) {
 	struct sockaddr_un address, hidden;
 	struct stat st;
+	gid_t group = (gid_t)-1;
 	int r;
 
-	if (fill_address(u->path, &address) < 0 || fill_address(temporary, &hidden) < 0)
+	if (fill_address(u->path, &address) < 0 || fill_address(u->temporary, &hidden) < 0)
 		return fail(-ENAMETOOLONG, ret_why, "%s: the path of a socket has at most %zu bytes", u->path,
 			    sizeof(address.sun_path) - 1);
+	r = find_group(u->group_name, &group, ret_why);
+	if (r < 0)
+		return r;
 	u->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (u->fd < 0)
 		return fail(-errno, ret_why, "cannot make a socket: %s", strerror(errno));
-	if (own && !is_there(own, u->path))
-		own = NULL;
-	r = own ? 0 : clear_path(u->path, &address, ret_why);
-	if (r < 0)
-		return r;
-	r = bind_private(u->fd, &hidden, group, ret_why);
-	if (r < 0) {
-		(void)unlink(temporary);
-		return r;
-	}
-	r = lstat(temporary, &st) < 0 ? fail(-errno, ret_why, "the socket is gone: %s", strerror(errno)) : publish(temporary, u->path, own, ret_why);
-	if (r < 0) {
-		(void)unlink(temporary);
-		return r;
-	}
-	u->dev = st.st_dev;
-	u->ino = st.st_ino;
-	u->group = st.st_gid;
-	return 0;
+	r = own && is_at(own, u->path) ? 0 : look_at(u->path, &address, &st, ret_why);
+	return r < 0 ? r : bind_private(u, &hidden, group, ret_why);
 }
 
-int listen_unix_new(const char *path, const char *group, const struct listen_unix *own, struct listen_unix **ret, char **ret_why) {
+int listen_unix_new(const char *path, const char *group, const struct listen_unix *own, struct listen_unix **ret,
+		    char **ret_why) {
 	CLEANUP(listen_unix_free) struct listen_unix *u = calloc(1, sizeof(*u));
-	CLEANUP(free) char *temporary = NULL;
-	gid_t gid;
 	int r;
 
 	*ret_why = NULL;
@@ -254,27 +255,66 @@ int listen_unix_new(const char *path, const char *group, const struct listen_uni
 		return -ENOMEM;
 	u->fd = -1;
 	u->path = strdup(path);
-	if (!u->path || temporary_path(path, &temporary) < 0)
+	u->group_name = group ? strdup(group) : NULL;
+	if (!u->path || (group && !u->group_name) || temporary_path(path, &u->temporary) < 0)
 		return -ENOMEM;
-	r = find_group(group, &gid, ret_why);
-	if (r >= 0)
-		r = unix_setup(u, temporary, gid, own, ret_why);
+	r = unix_setup(u, own, ret_why);
 	if (r < 0)
 		return r;
 	*ret = TAKE(u);
 	return 0;
 }
 
+/* Moves the file to its place, where nothing must be, or what may be replaced. */
+static int move(const struct listen_unix *u, bool replace, char **ret_why) {
+	if (replace && rename(u->temporary, u->path) == 0)
+		return 0;
+	if (!replace && renameat2(AT_FDCWD, u->temporary, AT_FDCWD, u->path, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* A file system that cannot promise it. */
+	if (!replace && errno == EINVAL && rename(u->temporary, u->path) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return fail(-EADDRINUSE, ret_why, "another process has just made %s", u->path);
+	return fail(-errno, ret_why, "cannot make %s: %s", u->path, strerror(errno));
+}
+
+int listen_unix_publish(struct listen_unix *u, const struct listen_unix *own, char **ret_why) {
+	bool replace = own && is_at(own, u->path);
+	struct sockaddr_un address;
+	int r;
+
+	*ret_why = NULL;
+	(void)fill_address(u->path, &address);
+	r = replace ? 0 : clear_path(u->path, &address, ret_why);
+	if (r >= 0)
+		r = move(u, replace, ret_why);
+	if (r < 0)
+		return r;
+	free(u->temporary);
+	u->temporary = NULL;
+	return 0;
+}
+
+bool listen_unix_is(const struct listen_unix *u, const char *path, const char *group) {
+	bool same_group = group && u->group_name ? strcmp(group, u->group_name) == 0 : !group && !u->group_name;
+
+	return same_group && strcmp(path, u->path) == 0 && is_at(u, path);
+}
+
 struct listen_unix *listen_unix_free(struct listen_unix *u) {
-	struct stat st;
+	const char *path;
 
 	if (!u)
 		return NULL;
+	path = u->temporary ? u->temporary : u->path;
 	/* An inode of 0: it was never there. */
-	if (u->ino && lstat(u->path, &st) == 0 && is_of(u, &st))
-		(void)unlink(u->path);
+	if (u->ino && is_at(u, path))
+		(void)unlink(path);
 	fd_close(u->fd);
 	free(u->path);
+	free(u->temporary);
+	free(u->group_name);
 	free(u);
 	return NULL;
 }

@@ -265,7 +265,7 @@ END_TEST
 static struct asking {
 	int fd;
 	struct strbuf got;
-} asking[3];
+} asking[16];
 
 static void ask_reload(size_t i) {
 	unsigned before = reloads;
@@ -379,6 +379,28 @@ START_TEST(who_asks_during_a_reload_of_others_waits_for_the_next) {
 }
 END_TEST
 
+/* Of those who ask and those who wait there are 16 in all. */
+START_TEST(a_crowd_that_wants_a_reload_is_refused) {
+	ask_reload(0);
+	reload_result = -EBUSY;
+	for (size_t i = 1; i < 16; i++)
+		ask_reload(i);
+	ck_ask("POST", "/v1/reload", 503, "{\"error\":\"too many requests for a reload\"}\n");
+	ck_assert_uint_eq(reloads, 16);
+	control_reload_done(control, &nothing_new);
+	ck_answer(0, 200, NOTHING_NEW);
+	/* There is one place again. */
+	ask_reload(0);
+	ck_ask("POST", "/v1/reload", 503, "{\"error\":\"too many requests for a reload\"}\n");
+	control_reload_done(control, &nothing_new);
+	for (size_t i = 1; i < 16; i++)
+		ck_answer(i, 200, NOTHING_NEW);
+	ck_no_answer(0);
+	control_reload_done(control, &nothing_new);
+	ck_answer(0, 200, NOTHING_NEW);
+}
+END_TEST
+
 START_TEST(who_asked_for_a_reload_may_go) {
 	ask_reload(0);
 	fd_close(asking[0].fd);
@@ -415,19 +437,41 @@ END_TEST
 
 /* --- who may --- */
 
+static bool may(const struct http_peer *peer, uid_t own, gid_t group) {
+	return control_may(peer, &(struct control_rule){
+					 .own = own, .group = group, .overflow_uid = 65534, .overflow_gid = 65533});
+}
+
 START_TEST(who_may_give_orders) {
 	static const gid_t groups[] = {30, 40};
 	const struct http_peer anybody = {.known = true, .uid = 1000, .gid = 20, .groups = groups, .n_groups = 2};
 
-	ck_assert(control_may(&(struct http_peer){.known = true}, 500, 10));
-	ck_assert(control_may(&anybody, 1000, 10));
-	ck_assert(control_may(&anybody, 500, 20));
-	ck_assert(control_may(&anybody, 500, 40));
-	ck_assert(!control_may(&anybody, 500, 10));
-	ck_assert(!control_may(&anybody, 500, (gid_t)-1));
-	ck_assert(!control_may(&(struct http_peer){.known = true, .uid = 1000, .gid = (gid_t)-1}, 500, (gid_t)-1));
+	ck_assert(may(&(struct http_peer){.known = true}, 500, 10));
+	ck_assert(may(&anybody, 1000, 10));
+	ck_assert(may(&anybody, 500, 20));
+	ck_assert(may(&anybody, 500, 40));
+	ck_assert(!may(&anybody, 500, 10));
+	ck_assert(!may(&anybody, 500, (gid_t)-1));
+	ck_assert(!may(&(struct http_peer){.known = true, .uid = 1000, .gid = (gid_t)-1}, 500, (gid_t)-1));
 	/* Not a user of number 0, but one that is not known. */
-	ck_assert(!control_may(&(struct http_peer){0}, 0, 0));
+	ck_assert(!may(&(struct http_peer){0}, 0, 0));
+}
+END_TEST
+
+/* As a daemon in a user namespace of its own sees users and groups that this does not have. */
+START_TEST(nobody_in_particular_may_nothing) {
+	static const gid_t groups[] = {65533, 40};
+	const struct http_peer outsider = {.known = true, .uid = 65534, .gid = 65533, .groups = groups, .n_groups = 2};
+
+	ck_assert(!may(&outsider, 500, 65533));
+	ck_assert(!may(&outsider, 65534, 10));
+	ck_assert(!may(&(struct http_peer){.known = true, .uid = 1000, .groups = groups, .n_groups = 1}, 500, 65533));
+	/* By a group that is known, and root. */
+	ck_assert(may(&outsider, 500, 40));
+	ck_assert(may(&(struct http_peer){.known = true, .gid = 65533}, 65534, 65533));
+	/* Of either kind there is one number. */
+	ck_assert(may(&(struct http_peer){.known = true, .uid = 65533}, 65533, 10));
+	ck_assert(may(&(struct http_peer){.known = true, .uid = 1000, .gid = 65534}, 500, 65534));
 }
 END_TEST
 
@@ -476,13 +520,15 @@ START_TEST(strangers_are_refused) {
 END_TEST
 
 static void add_cases(Suite *suite) {
-	ADD_CASE(suite, "pure", status_tells_everything, status_of_little, who_may_give_orders);
+	ADD_CASE(suite, "pure", status_tells_everything, status_of_little, who_may_give_orders,
+		 nobody_in_particular_may_nothing);
 	ADD_FIXTURE_CASE(suite, "routes", setup, teardown, status_by_socket, orders_for_all, orders_for_one,
 			 orders_that_make_no_sense, orders_that_fail);
 	ADD_FIXTURE_CASE(suite, "reload", setup, teardown, a_reload_is_answered_when_it_is_done,
 			 a_refused_configuration_is_told, a_reload_that_fails_is_told,
 			 who_asks_during_a_reload_waits_for_the_next,
-			 who_asks_during_a_reload_of_others_waits_for_the_next, who_asked_for_a_reload_may_go,
+			 who_asks_during_a_reload_of_others_waits_for_the_next,
+			 a_crowd_that_wants_a_reload_is_refused, who_asked_for_a_reload_may_go,
 			 the_daemon_may_go_while_somebody_waits, another_socket_keeps_who_waits);
 	ADD_FIXTURE_CASE(suite, "access", setup, teardown, strangers_are_refused);
 }

@@ -55,12 +55,27 @@ static unsigned files(void) {
 
 /* --- Unix sockets --- */
 
-START_TEST(makes_a_socket_for_its_group) {
+/* One that is at its place. */
+static struct listen_unix *published(const char *group, const struct listen_unix *own) {
 	struct listen_unix *u;
-	struct stat st;
 	char *why;
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &u, &why), 0);
+	ck_assert_int_eq(listen_unix_new(path, group, own, &u, &why), 0);
+	ck_assert_int_eq(listen_unix_publish(u, own, &why), 0);
+	return u;
+}
+
+static gid_t group_of(const char *of) {
+	struct stat st;
+
+	ck_assert_int_eq(lstat(of, &st), 0);
+	return st.st_gid;
+}
+
+START_TEST(makes_a_socket_for_its_group) {
+	struct listen_unix *u = published(NULL, NULL);
+	struct stat st;
+
 	ck_assert_int_eq(lstat(path, &st), 0);
 	ck_assert(S_ISSOCK(st.st_mode));
 	ck_assert_uint_eq(st.st_mode & 07777, 0660);
@@ -76,15 +91,15 @@ END_TEST
 
 START_TEST(takes_a_group_by_name_or_number) {
 	struct listen_unix *u;
-	char *why;
 
 	/* Only root may choose any group. */
 	if (geteuid() != 0)
 		return;
-	ck_assert_int_eq(listen_unix_new(path, "4711", NULL, &u, &why), 0);
+	u = published("4711", NULL);
 	ck_assert_uint_eq(u->group, 4711);
+	ck_assert_uint_eq(group_of(path), 4711);
 	listen_unix_free(u);
-	ck_assert_int_eq(listen_unix_new(path, "daemon", NULL, &u, &why), 0);
+	u = published("daemon", NULL);
 	ck_assert_uint_eq(u->group, 1);
 	listen_unix_free(u);
 }
@@ -108,18 +123,19 @@ START_TEST(replaces_a_socket_of_the_dead) {
 	ck_assert_int_eq(bind(dead, (struct sockaddr *)&a, sizeof(a)), 0);
 	ck_assert_int_eq(listen(dead, 1), 0);
 	fd_close(dead);
-	ck_assert_int_eq(try_connect(), -ECONNREFUSED);
 	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &u, &why), 0);
+	ck_assert_int_eq(try_connect(), -ECONNREFUSED);
+	ck_assert_int_eq(listen_unix_publish(u, NULL, &why), 0);
 	ck_assert_int_eq(try_connect(), 0);
 	listen_unix_free(u);
+	ck_assert_uint_eq(files(), 0);
 }
 END_TEST
 
 START_TEST(leaves_a_living_one_alone) {
-	struct listen_unix *first, *second = NULL;
+	struct listen_unix *first = published(NULL, NULL), *second = NULL;
 	char *why;
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &first, &why), 0);
 	ck_why(listen_unix_new(path, NULL, NULL, &second, &why), -EADDRINUSE, &why, "another amqp-execd");
 	ck_assert_ptr_null(second);
 	ck_assert_int_eq(try_connect(), 0);
@@ -164,12 +180,10 @@ START_TEST(leaves_other_files_alone) {
 END_TEST
 
 START_TEST(removes_only_its_own_file) {
-	struct listen_unix *first, *second;
-	char *why;
+	struct listen_unix *first = published(NULL, NULL), *second;
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &first, &why), 0);
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &second, &why), 0);
+	second = published(NULL, NULL);
 	listen_unix_free(first);
 	ck_assert_int_eq(try_connect(), 0);
 	listen_unix_free(second);
@@ -179,18 +193,73 @@ END_TEST
 
 /* Another group, and so another file, while the socket of before still listens. */
 START_TEST(replaces_its_own_file) {
-	struct listen_unix *first, *second;
-	struct stat st;
-	char *why;
+	struct listen_unix *first = published(NULL, NULL), *second = published(geteuid() == 0 ? "4711" : NULL, first);
 
-	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &first, &why), 0);
-	ck_assert_int_eq(listen_unix_new(path, geteuid() == 0 ? "4711" : NULL, first, &second, &why), 0);
 	listen_unix_free(first);
-	ck_assert_int_eq(lstat(path, &st), 0);
-	ck_assert(geteuid() != 0 || st.st_gid == 4711);
+	ck_assert(geteuid() != 0 || group_of(path) == 4711);
 	ck_assert_int_eq(try_connect(), 0);
 	listen_unix_free(second);
 	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
+/* It may be that nothing comes of it. */
+START_TEST(changes_nothing_before_it_is_published) {
+	struct listen_unix *first = published(NULL, NULL), *second;
+	gid_t group = group_of(path);
+	char *why;
+
+	ck_assert_int_eq(listen_unix_new(path, geteuid() == 0 ? "4711" : NULL, first, &second, &why), 0);
+	ck_assert_uint_eq(files(), 2);
+	ck_assert(listen_unix_is(first, path, NULL));
+	listen_unix_free(second);
+	ck_assert_uint_eq(files(), 1);
+	ck_assert_uint_eq(group_of(path), group);
+	ck_assert_int_eq(try_connect(), 0);
+	listen_unix_free(first);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
+START_TEST(what_comes_meanwhile_is_left_alone) {
+	struct listen_unix *u, *other;
+	char *why;
+
+	ck_assert_int_eq(listen_unix_new(path, NULL, NULL, &u, &why), 0);
+	scratch_write("control.sock", 0600, "mine");
+	ck_why(listen_unix_publish(u, NULL, &why), -EEXIST, &why, "is no socket");
+	ck_assert_int_eq(unlink(path), 0);
+	/* The name of the file that is not there yet is the process's: so it is another process that is faster. */
+	ck_assert_int_eq(rename(u->temporary, "aside"), 0);
+	other = published(NULL, NULL);
+	ck_assert_int_eq(rename("aside", u->temporary), 0);
+	ck_why(listen_unix_publish(u, NULL, &why), -EADDRINUSE, &why, "listens on");
+	ck_assert_int_eq(try_connect(), 0);
+	/* Once there is room it can still be had. */
+	listen_unix_free(other);
+	ck_assert_int_eq(listen_unix_publish(u, NULL, &why), 0);
+	ck_assert_int_eq(try_connect(), 0);
+	listen_unix_free(u);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
+START_TEST(knows_whether_it_is_what_is_asked_for) {
+	struct listen_unix *u = published(NULL, NULL), *with_group;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", getegid());
+	ck_assert(listen_unix_is(u, path, NULL));
+	ck_assert(!listen_unix_is(u, path, number));
+	ck_assert(!listen_unix_is(u, "/elsewhere", NULL));
+	with_group = published(number, u);
+	ck_assert(!listen_unix_is(u, path, NULL));
+	ck_assert(listen_unix_is(with_group, path, number));
+	ck_assert(!listen_unix_is(with_group, path, NULL));
+	listen_unix_free(u);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert(!listen_unix_is(with_group, path, number));
+	listen_unix_free(with_group);
 }
 END_TEST
 
@@ -334,7 +403,9 @@ static void add_cases(Suite *suite) {
 	ADD_FIXTURE_CASE(suite, "unix", setup, scratch_teardown, makes_a_socket_for_its_group,
 			 takes_a_group_by_name_or_number, an_unknown_group_is_an_error, replaces_a_socket_of_the_dead,
 			 leaves_a_living_one_alone, leaves_a_busy_one_alone, leaves_other_files_alone,
-			 removes_only_its_own_file, replaces_its_own_file, says_what_is_wrong_with_a_path);
+			 removes_only_its_own_file, replaces_its_own_file, changes_nothing_before_it_is_published,
+			 what_comes_meanwhile_is_left_alone, knows_whether_it_is_what_is_asked_for,
+			 says_what_is_wrong_with_a_path);
 	ADD_FIXTURE_CASE(suite, "tcp", setup, scratch_teardown, listens_on_addresses, all_is_both,
 			 says_what_is_wrong_with_an_address);
 	ADD_FIXTURE_CASE(suite, "inherited", setup, scratch_teardown, takes_over_what_it_knows,
