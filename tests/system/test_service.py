@@ -151,12 +151,14 @@ def test_handlers_within_the_default(service, broker, rabbit):
         nice -n 5 true && out nice yes
         touch /etc/amqp-execd/conf.d/x.conf 2>/dev/null && out etc yes || out etc no
         touch /usr/local/x 2>/dev/null && out usr yes || out usr no
+        touch /srv/open/x 2>/dev/null && out open yes || out open no
         ls /home/somebody >/dev/null 2>&1 && out homes yes || out homes no
         out privileges "$(sed -n 's/^CapEff:[[:space:]]*//p; s/^NoNewPrivs:[[:space:]]*//p' /proc/self/status | tr '\\n' ,)"
         out processes "$(ls -d /proc/1 2>/dev/null)"
         echo end >>result
     """
     service.machine.write("/home/somebody/file", "x")
+    service.machine.run("install", "-d", "-m", "777", "/srv/open")  # only the unit forbids it
     service.configure(broker, queue("plain", sh(program.replace("\t", " ")), declare={}))
     service.start()
     service.consuming()
@@ -165,7 +167,7 @@ def test_handlers_within_the_default(service, broker, rabbit):
     service.machine.wait_until(lambda: result.exists() and result.read_text("utf-8").endswith("end\n"), "what the handler found")
     found = dict((line + " ").split(" ", 1) for line in result.read_text("utf-8").splitlines()[:-1])
     assert {k: v.strip() for k, v in found.items()} == {
-        "user": "amqp-execd", "home": STATE, "write": "yes", "nice": "yes", "etc": "no", "usr": "no", "homes": "no",
+        "user": "amqp-execd", "home": STATE, "write": "yes", "nice": "yes", "etc": "no", "usr": "no", "open": "no", "homes": "no",
         "privileges": "0000000000000000,1,", "processes": ""}
 
 
