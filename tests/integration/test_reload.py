@@ -433,7 +433,7 @@ def test_a_broker_with_few_channels(daemon, ledger, name):
         ledger.wait(6)
         wait_until(lambda: rabbit.depth(dead) == 6, what="all copies")
         assert ledger.counts() == {f"{q}-{when}": 1 for q in names for when in ("before", "after")}
-        assert [s["decision"] for s in d.settled()] == ["reject"] * 6
+        assert [s["decision"] for s in d.wait_settled(6)] == ["reject"] * 6
         d.stop()
         assert [rabbit.depth(q) for q in names] == [0, 0, 0]
         rabbit.close()
