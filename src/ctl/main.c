@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 
 #define DEFAULT_SOCKET "/run/amqp-execd/control.sock"
 #define SOCKET_VARIABLE "AMQP_EXECCTL_SOCKET"
+/* Of systemd, for ExecReload= as for the daemon. */
+#define FOLDER_VARIABLE "RUNTIME_DIRECTORY"
 
 enum { OPTION_SOCKET = 256, OPTION_INSTANCE, OPTION_VERSION };
 
@@ -40,7 +43,8 @@ static void print_help(void) {
 		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
 	printf("\n"
 	       "Options:\n"
-	       "      --socket PATH      the daemon's control socket, instead of $" SOCKET_VARIABLE " or\n"
+	       "      --socket PATH      the daemon's control socket, instead of $" SOCKET_VARIABLE ",\n"
+	       "                         $" FOLDER_VARIABLE "/control.sock where that is there, or\n"
 	       "                         " DEFAULT_SOCKET "\n"
 	       "      --instance NAME    that of amqp-execd@NAME.service: /run/amqp-execd-NAME/control.sock\n"
 	       "  -h, --help             print this and exit; after a command, its help\n"
@@ -102,6 +106,22 @@ static const struct command *find_command(const char *name) {
 	return NULL;
 }
 
+/* The variable is set in every unit with RuntimeDirectory=, which may as well be one that only looks after the daemon: so what counts
+ * is that there is a socket. Of several folders the daemon uses the first one. */
+static bool append_runtime_socket(struct strbuf *b) {
+	const char *folders = getenv(FOLDER_VARIABLE);
+	struct stat st;
+
+	if (!folders || *folders != '/')
+		return false;
+	strbuf_append(b, folders, strcspn(folders, ":"));
+	strbuf_append_str(b, "/control.sock");
+	if (!b->failed && stat(strbuf_str(b), &st) == 0 && S_ISSOCK(st.st_mode))
+		return true;
+	strbuf_reset(b);
+	return false;
+}
+
 static void append_socket(const struct arguments *args, struct strbuf *b) {
 	const char *variable = getenv(SOCKET_VARIABLE);
 
@@ -109,8 +129,10 @@ static void append_socket(const struct arguments *args, struct strbuf *b) {
 		strbuf_append_str(b, args->socket);
 	else if (args->instance)
 		strbuf_printf(b, "/run/amqp-execd-%s/control.sock", args->instance);
-	else
-		strbuf_append_str(b, variable && *variable ? variable : DEFAULT_SOCKET);
+	else if (variable && *variable)
+		strbuf_append_str(b, variable);
+	else if (!append_runtime_socket(b))
+		strbuf_append_str(b, DEFAULT_SOCKET);
 }
 
 static int run_command(const struct arguments *args, const struct command *command, int argc, char **argv) {

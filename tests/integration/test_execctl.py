@@ -81,7 +81,7 @@ def control(tmp_path):
 
 
 def environment(**more):
-    clean = {k: v for k, v in os.environ.items() if k not in ("AMQP_EXECCTL_SOCKET", "NO_COLOR")}
+    clean = {k: v for k, v in os.environ.items() if k not in ("AMQP_EXECCTL_SOCKET", "NO_COLOR", "RUNTIME_DIRECTORY")}
     return {**clean, **more}
 
 
@@ -142,6 +142,21 @@ def test_default_sockets(tmp_path):
     variable = str(tmp_path / "from-the-environment")
     assert variable in run("status", env=environment(AMQP_EXECCTL_SOCKET=variable)).stderr
     assert str(tmp_path / "x") in run("status", path=tmp_path / "x", env=environment(AMQP_EXECCTL_SOCKET=variable)).stderr
+
+
+def test_the_folder_of_the_unit(control, tmp_path):
+    """What systemd tells an ExecReload= comes before the default, and after what somebody says; only where there is a socket."""
+    folders = f"{tmp_path}:/elsewhere"
+    result = run("status", "--json", env=environment(RUNTIME_DIRECTORY=folders))
+    assert result.returncode == 0 and json.loads(result.stdout) == STATUS
+    assert "/from-the-environment:" in run("status", env=environment(RUNTIME_DIRECTORY=folders, AMQP_EXECCTL_SOCKET="/from-the-environment")).stderr
+    assert "/no-such-socket:" in run("status", path="/no-such-socket", env=environment(RUNTIME_DIRECTORY=folders)).stderr
+    assert "-no-such-instance/" in run("--instance", "no-such-instance", "status", env=environment(RUNTIME_DIRECTORY=folders)).stderr
+    (tmp_path / "b").mkdir()
+    for unfit in ("", "relative", str(tmp_path / "b"), f"/elsewhere:{tmp_path}", "/" + "x" * 5000):
+        assert " /run/amqp-execd/control.sock:" in run("status", env=environment(RUNTIME_DIRECTORY=unfit)).stderr, unfit
+    (tmp_path / "b" / "control.sock").write_text("no socket")
+    assert " /run/amqp-execd/control.sock:" in run("status", env=environment(RUNTIME_DIRECTORY=str(tmp_path / "b"))).stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
