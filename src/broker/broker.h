@@ -75,8 +75,9 @@ int broker_new(sd_event *event, struct config *config, const struct config_broke
 	       const struct broker_callbacks *callbacks, void *userdata, struct broker **ret);
 
 /* Ends the thread at once, if broker_stop has not, and frees everything, the consumers too. Waits for the thread for at
- * most two seconds; a thread stuck in name resolution beyond that is left behind and cleans up after itself. May be called
- * from a callback: then it is the last one. NULL-safe, returns NULL. */
+ * most two seconds, or for a moment if broker_stop has waited already and in vain; a thread stuck in name resolution
+ * beyond that is left behind and cleans up after itself. May be called from a callback: then it is the last one.
+ * NULL-safe, returns NULL. */
 struct broker *broker_free(struct broker *b);
 DEFINE_CLEANUP(struct broker *, broker_free);
 

@@ -12,6 +12,9 @@
 /* Items handed to callbacks before the event loop gets its turn. */
 #define BATCH_MAX 64
 #define FREE_WAIT_USEC (2 * USEC_PER_SEC)
+/* The same after a stop that was not over in time: a thread that was stuck in its socket has been freed, and leaves at
+ * once; one that has not can be stuck for long. */
+#define LEAVE_WAIT_USEC (50 * USEC_PER_MSEC)
 #define STOP_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
 /* Owned by whoever called endpoint_new. */
@@ -29,6 +32,7 @@ struct endpoint {
 	const struct config_address *address; /* of the last report; borrowed from config */
 	bool stop_posted;
 	bool stopped;            /* BROKER_STOPPED was reported */
+	bool timed_out;          /* because the thread had not stopped in time */
 	bool dispatching;        /* a callback runs */
 	bool freed;              /* endpoint_free was called by a callback: the memory goes when it has returned */
 	uint64_t shut_down_usec; /* the deadline over which endpoint_overdue_usec has shut the socket down */
@@ -125,6 +129,7 @@ static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdat
 
 	atomic_store(&e->link->stop_now, true);
 	link_shutdown(e->link, false);
+	e->timed_out = true;
 	e->dispatching = true;
 	report_stopped(e, "the connection could not be closed in time");
 	e->dispatching = false;
@@ -166,7 +171,7 @@ static void end_thread(struct endpoint *e) {
 	atomic_store(&e->link->stop_now, true);
 	post_stop(e, 0);
 	link_shutdown(e->link, false);
-	if (link_wait_exited(e->link, FREE_WAIT_USEC))
+	if (link_wait_exited(e->link, e->timed_out ? LEAVE_WAIT_USEC : FREE_WAIT_USEC))
 		(void)pthread_join(e->thread, NULL);
 	else
 		(void)pthread_detach(e->thread);

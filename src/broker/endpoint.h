@@ -30,8 +30,9 @@ int endpoint_new(sd_event *event, struct config *config, const struct config_bro
 		 size_t mailbox_limit, const struct endpoint_callbacks *callbacks, void *userdata,
 		 struct endpoint **ret);
 
-/* Ends the thread at once, and waits for it for at most two seconds; one that is stuck for longer is left behind and
- * cleans up after itself. Calls `released`, when a callback that is running has returned. NULL-safe, returns NULL. */
+/* Ends the thread at once, and waits for it for at most two seconds, or for a moment if endpoint_stop has waited
+ * already and in vain; one that is stuck for longer is left behind and cleans up after itself. Calls `released`, when a
+ * callback that is running has returned. NULL-safe, returns NULL. */
 struct endpoint *endpoint_free(struct endpoint *e);
 
 struct link *endpoint_link(struct endpoint *e);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The broker room as the main thread sees it, against a broker made for the test (and against none). */
 #include <check.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
@@ -36,6 +39,30 @@ __attribute__((visibility("default"))) ssize_t send(int fd, const void *data, si
 		atomic_fetch_sub(&sends_left, 1);
 	}
 	return sendto(fd, data, len, flags, NULL, 0);
+}
+
+/* For so long the name "slow" is looked up, in vain. */
+static atomic_bool lookup_hangs;
+static atomic_bool lookup_begun;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret) {
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (strcmp(node, "slow") == 0) {
+		atomic_store(&lookup_begun, true);
+		while (atomic_load(&lookup_hangs))
+			usleep(1000);
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, ret);
+}
+
+static unsigned count_threads(void) {
+	struct stat st;
+
+	ck_assert_int_eq(stat("/proc/self/task", &st), 0);
+	return (unsigned)st.st_nlink - 2;
 }
 
 /* What was called back. */
@@ -869,6 +896,30 @@ START_TEST(free_may_be_called_by_a_callback) {
 }
 END_TEST
 
+/* It ends by itself, later. One that can be waited for is: then nothing of it is left. */
+START_TEST(thread_that_has_not_stopped_in_time_is_not_waited_for_again) {
+	uint64_t begin, took;
+
+	atomic_store(&lookup_hangs, true);
+	start_broker_with("url = \"amqp://guest:guest@slow:5672\"");
+	ck_until(atomic_load(&lookup_begun));
+	if (_i == 1)
+		ck_assert_int_eq(broker_stop(broker, 100 * USEC_PER_MSEC), 0);
+	if (_i == 1)
+		ck_until(seen.state == BROKER_STOPPED);
+	begin = clock_now_usec();
+	broker = broker_free(broker);
+	took = clock_now_usec() - begin;
+	ck_assert_uint_eq(count_threads(), 2);
+	if (_i == 1)
+		ck_assert_uint_lt(took, USEC_PER_SEC);
+	else
+		ck_assert_uint_ge(took, 2 * USEC_PER_SEC);
+	atomic_store(&lookup_hangs, false);
+	ck_until_stalled(count_threads() == 1);
+}
+END_TEST
+
 START_TEST(states_have_names) {
 	ck_assert_str_eq(broker_state_to_string(BROKER_WAITING), "waiting");
 	ck_assert_str_eq(broker_state_to_string((enum broker_state)99), "unknown");
@@ -920,6 +971,7 @@ int main(void) {
 	tcase_add_test(without, cancel_needs_no_connection);
 	tcase_add_test(without, refused_connection_is_tried_again_and_stopped_at_once);
 	tcase_add_test(without, free_may_be_called_by_a_callback);
+	tcase_add_loop_test(without, thread_that_has_not_stopped_in_time_is_not_waited_for_again, 0, 2);
 	tcase_add_test(without, states_have_names);
 	suite_add_tcase(s, with);
 	suite_add_tcase(s, without);
