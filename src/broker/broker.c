@@ -90,7 +90,8 @@ static void handle_removed(struct broker *b, struct place *p) {
 }
 
 static void handle_event(struct consumer *c, const struct event *e) {
-	const struct broker_report report = {.reason = e->reason[0] ? e->reason : NULL, .retry_usec = e->retry_usec};
+	const struct broker_report report = {
+		.reason = e->reason[0] ? e->reason : NULL, .retry_usec = e->retry_usec, .no_number = e->no_number};
 
 	switch (e->type) {
 	case EVENT_CONSUMER_STATE:

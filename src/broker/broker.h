@@ -19,8 +19,9 @@
 #include "config/config.h"
 #include "message/message.h"
 
-/* Consumers of a broker at a time, with those that were freed and whose channels are not closed yet: RabbitMQ's default channel_max,
- * as each has a channel. One whose channel's number is above what the broker allows is CONSUMER_FAILED. */
+/* Consumers of a broker at a time, with those that were freed and whose channels are not closed yet: RabbitMQ's default
+ * channel_max, as each has a channel. One whose channel's number is above what the broker allows is CONSUMER_FAILED,
+ * with no_number. */
 #define BROKER_CONSUMERS_MAX 2047
 
 struct broker;
@@ -46,6 +47,10 @@ struct broker_report {
 	/* Of a connection: which of the broker's addresses this is about; the first one before anything was tried. */
 	const struct config_address *address;
 	bool refused; /* WAITING: the broker refused the login */
+	/* FAILED: the broker allows fewer channels on this connection than the number of the consumer's. No attempt of
+	 * this consumer will be better before the next connection; another one takes the lowest number that is free by
+	 * then. */
+	bool no_number;
 };
 
 struct broker_callbacks {
@@ -84,9 +89,9 @@ DEFINE_CLEANUP(struct broker *, broker_free);
 const struct config_broker *broker_config(const struct broker *b);
 
 /* Adds a consumer for the queue; idle until consumer_consume. `queue` is a part of `config`, which may be another
- * configuration than the broker's, and to which a reference is kept until consumer_free, and until the thread has let go of
- * it. max_message_size is that configuration's. -ENOMEM; -ENOBUFS: more than BROKER_CONSUMERS_MAX; -ENOTCONN: after
- * BROKER_STOPPED. */
+ * configuration than the broker's, and to which a reference is kept until consumer_free, and until the thread has let
+ * go of it. max_message_size is that configuration's. Its channel has the lowest number that is free. -ENOMEM;
+ * -ENOBUFS: more than BROKER_CONSUMERS_MAX; -ENOTCONN: after BROKER_STOPPED. */
 int broker_add_consumer(struct broker *b, struct config *config, const struct config_queue *queue,
 			const struct consumer_callbacks *callbacks, void *userdata, struct consumer **ret);
 

@@ -134,6 +134,7 @@ static void report(struct channel *c, enum consumer_state state, const char *rea
 		.consumer = c->consumer,
 		.consumer_state = state,
 		.retry_usec = retry_usec,
+		.no_number = state == CONSUMER_FAILED && c->number > c->connection->channel_max,
 	};
 
 	(void)snprintf(e.reason, sizeof(e.reason), "%s", reason ? reason : "");
@@ -262,8 +263,8 @@ static int open_channel(struct channel *c, uint64_t now) {
 			(void)snprintf(reason, sizeof(reason), "%s is longer than 255 bytes", long_name);
 		else
 			(void)snprintf(reason, sizeof(reason),
-				       "the broker allows %u channels on a connection, and this queue needs number %u",
-				       c->connection->channel_max, c->number);
+				       "the broker allows %u channels on a connection, and all are in use",
+				       c->connection->channel_max);
 		/* No attempt of ours changes that; a new connection may. */
 		report(c, CONSUMER_FAILED, reason, 0);
 		return 0;

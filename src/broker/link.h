@@ -41,11 +41,11 @@ struct command {
 
 enum event_type {
 	EVENT_BROKER_STATE,   /* broker_state, retry_usec, address, reason */
-	EVENT_BLOCKED,	      /* blocked, reason */
-	EVENT_CONSUMER_STATE, /* consumer, consumer_state, retry_usec, reason */
-	EVENT_LOST,	      /* consumer, epoch */
+	EVENT_BLOCKED,        /* blocked, reason */
+	EVENT_CONSUMER_STATE, /* consumer, consumer_state, retry_usec, no_number, reason */
+	EVENT_LOST,           /* consumer, epoch */
 	EVENT_CANCELLED,      /* consumer */
-	EVENT_REMOVED,	      /* consumer: the thread has let go of it, nothing of it follows */
+	EVENT_REMOVED,        /* consumer: the thread has let go of it, nothing of it follows */
 };
 
 struct event {
@@ -56,6 +56,7 @@ struct event {
 	enum consumer_state consumer_state;
 	bool blocked;
 	bool refused; /* BROKER_WAITING: because the login was refused */
+	bool no_number; /* CONSUMER_FAILED: because its number is too high */
 	uint64_t epoch;
 	uint64_t retry_usec;
 	const struct config_address *address; /* part of the configuration, to which both sides hold a reference */

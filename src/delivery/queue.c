@@ -12,6 +12,9 @@
 #include "base/log.h"
 
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+/* Until it is tried again to get a number for a consumer. */
+#define NUMBER_MIN_USEC USEC_PER_SEC
+#define NUMBER_MAX_USEC USEC_PER_MINUTE
 
 static const char *const queue_state_names[] = {
 	[QUEUE_STARTING] = "starting", [QUEUE_CONSUMING] = "consuming", [QUEUE_DEGRADED] = "degraded",
@@ -70,10 +73,30 @@ uint32_t queue_random(void) {
 
 /* --- asking the broker --------------------------------------------------------------------------------------- */
 
-int queue_consume(struct queue *q, unsigned prefetch) {
-	int r = consumer_consume(q->consumer, prefetch);
+static const struct consumer_callbacks consumer_callbacks;
 
-	if (r < 0) {
+/* With a consumer, which is added now if there is none. -ENOBUFS, -ENOMEM: there can be none for now. -ENOTCONN. */
+static int ask(struct queue *q) {
+	int r = 0;
+
+	if (!q->consumer)
+		r = broker_add_consumer(q->broker, q->tree, q->config, &consumer_callbacks, q, &q->consumer);
+	return r < 0 ? r : consumer_consume(q->consumer, q->prefetch);
+}
+
+static void ask_later(struct queue *q, uint64_t delay_usec) {
+	sd_event_source_set_time(q->number_timer, clock_add_usec(clock_now_usec(), delay_usec));
+	sd_event_source_set_enabled(q->number_timer, SD_EVENT_ONESHOT);
+}
+
+int queue_consume(struct queue *q, unsigned prefetch) {
+	int r;
+
+	q->prefetch = prefetch;
+	r = ask(q);
+	if (r == -ENOBUFS || r == -ENOMEM) {
+		ask_later(q, 0);
+	} else if (r < 0) {
 		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", strerror(-r))),
 			  "queue=%s cannot ask the broker thread to consume: %s", q->config->name, strerror(-r));
 		return r;
@@ -88,6 +111,9 @@ void queue_cancel(struct queue *q) {
 	if (!q->wanted)
 		return;
 	q->wanted = false;
+	sd_event_source_set_enabled(q->number_timer, SD_EVENT_OFF);
+	if (!q->consumer)
+		return;
 	r = consumer_cancel(q->consumer);
 	if (r < 0)
 		log_event(LOG_EVENT_INTERNAL_ERROR, LOG_ERR, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", strerror(-r))),
@@ -115,12 +141,39 @@ static void queue_degrade(struct queue *q, int priority, const char *reason, uin
 	queue_set_state(q, q->state == QUEUE_PROBING ? QUEUE_PROBING : QUEUE_DEGRADED, reason);
 }
 
+/* A consumer of which the broker has no channel is of no use, and keeps its number from others. What it had delivered on an earlier
+ * connection is known to be lost. */
+static void queue_lacks_number(struct queue *q, const char *reason) {
+	uint64_t delay = backoff_next_usec(&q->number_backoff, queue_random());
+
+	q->consumer = consumer_free(q->consumer);
+	q->cancels = 0;
+	ask_later(q, delay);
+	queue_degrade(q, LOG_WARNING, reason, delay);
+}
+
+static int on_number_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+	struct queue *q = userdata;
+	int r = ask(q);
+	char reason[96];
+
+	(void)snprintf(reason, sizeof(reason), "all %u channels of a connection are in use", BROKER_CONSUMERS_MAX);
+	if (r < 0)
+		queue_lacks_number(q, r == -ENOBUFS ? reason : strerror(-r));
+	return 0;
+}
+
 static void on_consumer_state(enum consumer_state state, const struct broker_report *report, void *userdata) {
 	struct queue *q = userdata;
 
 	q->flowing = state == CONSUMER_CONSUMING;
+	if (report->no_number && q->wanted) {
+		queue_lacks_number(q, report->reason);
+		return;
+	}
 	switch (state) {
 	case CONSUMER_CONSUMING:
+		backoff_reset(&q->number_backoff);
 		if (q->state == QUEUE_STARTING || q->state == QUEUE_DEGRADED) {
 			log_event(LOG_EVENT_QUEUE_CONSUMING, LOG_INFO, LOG_FIELDS(queue_field(q)), "queue=%s consuming",
 				  q->config->name);
@@ -204,6 +257,7 @@ int queue_new(sd_event *event, struct config *tree, const struct config_queue *c
 	q->state = QUEUE_STARTING;
 	q->retry_lane = q->dead_letter_lane = q->reply_lane = q->forward_lane = LANE_NONE;
 	pause_init(&q->pause);
+	backoff_init(&q->number_backoff, NUMBER_MIN_USEC, NUMBER_MAX_USEC);
 	r = queue_work_init(q);
 	if (r == 0)
 		r = program_new(executor, config, &q->program);
@@ -214,14 +268,16 @@ int queue_new(sd_event *event, struct config *tree, const struct config_queue *c
 	if (r == 0)
 		r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
 				      queue_pause_on_timer, q);
+	if (r >= 0)
+		r = sd_event_add_time(event, &q->number_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
+				      on_number_timer, q);
 	if (r < 0)
 		return r;
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(q->number_timer, SD_EVENT_OFF);
 	r = queue_add_lanes(q);
 	if (r == 0)
 		r = queue_reply_init(q);
-	if (r == 0)
-		r = broker_add_consumer(broker, tree, config, &consumer_callbacks, q, &q->consumer);
 	if (r < 0) {
 		queue_free_lanes(q);
 		return r;
@@ -240,6 +296,7 @@ struct queue *queue_free(struct queue *q) {
 	q->program = program_free(q->program);
 	results_clear(&q->results);
 	sd_event_source_disable_unref(q->probe_timer);
+	sd_event_source_disable_unref(q->number_timer);
 	free(q->reason);
 	free(q->probe_reason);
 	free(q->copy_trouble);
@@ -250,7 +307,8 @@ struct queue *queue_free(struct queue *q) {
 
 int queue_start(struct queue *q) {
 	q->begun = true;
-	return q->state == QUEUE_STARTING ? queue_consume(q, q->config->prefetch) : 0;
+	/* That its broker is down it may have been told already. */
+	return queue_is_taking(q) && !q->wanted ? queue_consume(q, q->config->prefetch) : 0;
 }
 
 void queue_occupy(struct queue *q, unsigned slots) {

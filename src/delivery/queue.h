@@ -15,7 +15,7 @@
 enum queue_state {
 	QUEUE_STARTING,	 /* the first attempt to consume is under way */
 	QUEUE_CONSUMING, /* messages come */
-	QUEUE_DEGRADED,	 /* no messages come, for a reason outside (broker down, queue missing ...); the broker room tries again */
+	QUEUE_DEGRADED,	 /* no messages come, for a reason outside (broker down, queue missing, no channel left ...); it is tried again */
 	QUEUE_PAUSED,	 /* we take no messages, because the handler cannot be executed (looked at again after a growing delay), has
 			    failed too often in a row (until the cooldown is over), or an operator wants it so */
 	QUEUE_PROBING,	 /* messages are taken one by one until one was started, or, after failures, handled with success */
@@ -50,7 +50,7 @@ struct queue_callbacks {
 
 /* A queue that does nothing yet. Keeps a reference to `tree`, of which `config` is a part. Everything else that is passed is
  * borrowed and outlives it, but for the publisher (NULL if config_queue_publishes is false), which may be freed before.
- * -ENOMEM, -ENOBUFS (too many consumers or lanes), an errno of sd-event or of getrandom(2). */
+ * -ENOMEM, -ENOBUFS (too many lanes), an errno of sd-event or of getrandom(2). */
 int queue_new(sd_event *event, struct config *tree, const struct config_queue *config, struct broker *broker,
 	      struct publisher *publisher, struct executor *executor, struct dispatcher *dispatcher,
 	      const struct queue_callbacks *callbacks, void *userdata, struct queue **ret);
@@ -63,8 +63,8 @@ void queue_release_lanes(struct queue *q);
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. 0, or -ENOTCONN once the broker has been
- * stopped. */
+/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it takes one of the broker's channels;
+ * if none is left, it is degraded, and tries again after a growing delay. 0, or -ENOTCONN once the broker has been stopped. */
 int queue_start(struct queue *q);
 
 /* So many handlers of the same queue run elsewhere, of an earlier configuration: they count against its concurrency. None at first. */

@@ -5,6 +5,7 @@
  * make; queue_refuse.c sees to those that no handler can get, queue_lost.c to those whose channel is gone. */
 #pragma once
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "broker/publisher.h"
 #include "delivery/copy.h"
@@ -34,7 +35,7 @@ struct queue {
 	struct program *program;		 /* owned */
 	struct pool *pool;			 /* owned */
 	struct dispatcher *dispatcher;		 /* borrowed */
-	struct consumer *consumer;		 /* owned */
+	struct consumer *consumer;		 /* owned; NULL: not needed yet, or there is no number for one */
 	const struct queue_callbacks *callbacks; /* borrowed */
 	void *userdata;
 
@@ -44,11 +45,15 @@ struct queue {
 	bool attempted;	 /* has consumed, or its first attempt has failed */
 	bool consumed;	 /* has consumed */
 	bool begun;	 /* queue_start was called */
-	bool wanted;	 /* the consumer was told to consume */
+	bool wanted;	 /* the consumer was told to consume, or is to be when there is one */
+	unsigned prefetch; /* what it was told, or is to be */
 	bool flowing;	 /* it consumes, by what the broker room has told last */
 	unsigned cancels; /* told to cancel, not yet confirmed */
 	const char *stop_reason; /* borrowed; while STOPPING or STOPPED */
 	unsigned occupied; /* handlers of the same queue that run elsewhere */
+
+	sd_event_source *number_timer; /* owned; armed while a consumer is wanted and there is none */
+	struct backoff number_backoff;
 
 	struct dispatcher_entry entry;
 	/* By state; owned. Of those that are held, the one that is due first is at the front. */
@@ -89,7 +94,8 @@ void queue_changed(struct queue *q);
 /* The only way from state to state. The reason is copied. */
 void queue_set_state(struct queue *q, enum queue_state state, const char *reason);
 
-/* Asks the broker thread for messages, and for no more of them. -ENOTCONN, logged. */
+/* Asks the broker thread for messages, and for no more of them. -ENOTCONN, logged. If there is no number for a consumer, it is asked
+ * later; what comes of that is told from the event loop. */
 int queue_consume(struct queue *q, unsigned prefetch);
 void queue_cancel(struct queue *q);
 

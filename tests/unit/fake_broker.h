@@ -54,6 +54,7 @@ struct fake_broker {
 	/* What it does; set before it is started. */
 	atomic_bool refuse_login;    /* answers the login with 403 */
 	bool mute;                   /* accepts, and never says a word */
+	unsigned channel_max;        /* 0: 2047 */
 	unsigned deliveries;         /* messages sent after each basic.consume */
 	uint64_t tags_before;        /* what the first tag of a channel comes after */
 	bool garbage_after_delivery; /* a body frame out of place, once */
@@ -433,7 +434,7 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 			return fake_send(fd, 1, 0, &b);
 		}
 		b = fake_method(10, 30);
-		fake_put_number(&b, 2047, 2);
+		fake_put_number(&b, f->channel_max ? f->channel_max : 2047, 2);
 		fake_put_number(&b, 131072, 4);
 		fake_put_number(&b, 60, 2);
 		return fake_send(fd, 1, 0, &b);

@@ -26,6 +26,7 @@ struct watched {
 	unsigned unsettled;
 	unsigned cancelled;
 	unsigned states[CONSUMER_FAILED + 1];
+	unsigned no_number; /* reports that say so */
 	unsigned calls; /* all of these */
 	/* Which callback frees every consumer there is. */
 	bool free_on_message;
@@ -73,6 +74,7 @@ static void on_consumer_state(enum consumer_state state, const struct broker_rep
 
 	w->states[state]++;
 	w->calls++;
+	w->no_number += report->no_number;
 	if (state == CONSUMER_CONSUMING && w->free_on_consuming)
 		free_all();
 }
@@ -599,6 +601,31 @@ START_TEST(consumers_have_a_limit) {
 }
 END_TEST
 
+/* One whose number is too high says so, and does not try again by itself; another one takes a number that is free by
+ * then. What fails for other reasons does not say so. */
+START_TEST(broker_allows_fewer_channels) {
+	fake.channel_max = 1;
+	fake.deliveries = 2;
+	fake.missing_queue_once = true;
+	start_broker(fake.port);
+	start(one, 0);
+	ck_until(one->states[CONSUMER_FAILED] == 1);
+	ck_assert_uint_eq(one->no_number, 0);
+	ck_until(one->states[CONSUMER_CONSUMING] == 1);
+	start(two, 1);
+	ck_until(two->states[CONSUMER_FAILED] == 1);
+	ck_assert_uint_eq(two->no_number, 1);
+	one->consumer = consumer_free(one->consumer);
+	turn_for(100 * USEC_PER_MSEC);
+	ck_assert_uint_eq(two->states[CONSUMER_CONSUMING], 0);
+	two->consumer = consumer_free(two->consumer);
+	start_on_channel(three, 1, 1);
+	ck_until(three->messages == 2);
+	ck_assert_uint_eq(three->no_number, 0);
+	ck_assert_uint_eq(seen.states[BROKER_WAITING], 0);
+}
+END_TEST
+
 /* Faster than the broker can answer. */
 START_TEST(many_come_and_go) {
 	fake.deliveries = 2;
@@ -650,6 +677,7 @@ int main(void) {
 	tcase_add_test(t, removed_while_the_connection_is_being_closed);
 	tcase_add_test(t, removed_while_the_mailbox_is_full);
 	tcase_add_test(t, consumers_have_a_limit);
+	tcase_add_test(t, broker_allows_fewer_channels);
 	tcase_add_test(t, many_come_and_go);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);
