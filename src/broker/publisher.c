@@ -10,11 +10,11 @@
 #include "broker/job.h"
 #include "broker/publishing.h"
 
-/* Room in the mailboxes for what has to do with no lane, and for each lane: of each message in hand, whose number the 16 bits
- * of a prefetch bound, it has one publication under way at most, and of those of an ended epoch each once again. What is
- * there was made by the main thread, which waits for it: a narrower limit would save nothing. */
+/* Room in the mailboxes for what has to do with no lane, and for each user of a lane: of each message in hand, whose
+ * number the 16 bits of a prefetch bound, it has one publication under way at most, and of those of an ended epoch each
+ * once again. What is there was made by the main thread, which waits for it: a narrower limit would save nothing. */
 #define MAILBOX_MIN 64
-#define LANE_ROOM (2 * (size_t)UINT16_MAX)
+#define USER_ROOM (2 * (size_t)UINT16_MAX)
 
 /* Owned by whoever called publisher_new. */
 struct publisher {
@@ -22,8 +22,8 @@ struct publisher {
 	void *userdata;
 	struct endpoint *endpoint; /* owned */
 	struct list under_way;     /* owned: publications that the thread has the jobs of */
-	uint32_t n_lanes;
-	bool lanes[PUBLISHER_LANES_MAX]; /* by number: whether somebody has it; n_lanes of them */
+	uint32_t n_users;
+	uint32_t users[PUBLISHER_LANES_MAX]; /* by lane: how many have it; n_users of all of them */
 	bool stopping; /* publisher_stop was called */
 	bool freed;    /* publisher_free was called by a callback: the memory goes when it has returned */
 };
@@ -151,35 +151,34 @@ struct publisher *publisher_free(struct publisher *p) {
 	return NULL;
 }
 
-static void set_n_lanes(struct publisher *p, uint32_t n) {
-	p->n_lanes = n;
-	link_set_limit(endpoint_link(p->endpoint), MAILBOX_MIN + n * LANE_ROOM);
+static void set_n_users(struct publisher *p, uint32_t n) {
+	p->n_users = n;
+	link_set_limit(endpoint_link(p->endpoint), MAILBOX_MIN + n * USER_ROOM);
 }
 
-int publisher_add_lane(struct publisher *p, uint32_t *ret) {
+uint32_t publisher_add_lane(struct publisher *p) {
 	uint32_t lane = 0;
 
-	while (lane < PUBLISHER_LANES_MAX && p->lanes[lane])
-		lane++;
-	if (lane == PUBLISHER_LANES_MAX)
-		return -ENOBUFS;
-	p->lanes[lane] = true;
-	set_n_lanes(p, p->n_lanes + 1);
-	*ret = lane;
-	return 0;
+	for (uint32_t i = 1; i < PUBLISHER_LANES_MAX && p->users[lane] > 0; i++) {
+		if (p->users[i] < p->users[lane])
+			lane = i;
+	}
+	p->users[lane]++;
+	set_n_users(p, p->n_users + 1);
+	return lane;
 }
 
 void publisher_free_lane(struct publisher *p, uint32_t lane) {
-	assert(lane < PUBLISHER_LANES_MAX && p->lanes[lane]);
-	p->lanes[lane] = false;
-	set_n_lanes(p, p->n_lanes - 1);
+	assert(lane < PUBLISHER_LANES_MAX && p->users[lane] > 0);
+	p->users[lane]--;
+	set_n_users(p, p->n_users - 1);
 }
 
 int publisher_publish(struct publisher *p, struct publication *pub) {
 	struct job *j = pub->job;
 	int r;
 
-	assert(pub->lane < PUBLISHER_LANES_MAX && p->lanes[pub->lane]);
+	assert(pub->lane < PUBLISHER_LANES_MAX && p->users[pub->lane] > 0);
 	assert(pub->message && pub->exchange && pub->routing_key && pub->done);
 	assert(pub->delay_usec == 0 || pub->delay_target);
 	if (p->stopping)

@@ -15,8 +15,8 @@
 #include "config/config.h"
 #include "message/message.h"
 
-/* Lanes of a publisher at a time: RabbitMQ's default channel_max (2047), as each has a channel, without the one on which delay
- * queues are declared. What is published on one whose channel's number is above what the broker allows fails. */
+/* Lanes of a publisher: RabbitMQ's default channel_max (2047), as each has a channel, without the one on which delay
+ * queues are declared. Where the broker allows fewer channels, lanes share those that there are. */
 #define PUBLISHER_LANES_MAX 2046
 
 struct publisher;
@@ -80,12 +80,14 @@ int publisher_new(sd_event *event, struct config *config, const struct config_br
 struct publisher *publisher_free(struct publisher *p);
 DEFINE_CLEANUP(struct publisher *, publisher_free);
 
-/* A lane is a channel of its own: what closes it (an exchange that does not exist, no permission) fails the publications of
- * that lane alone. The lowest number that is free, from 0. -ENOBUFS: more than PUBLISHER_LANES_MAX. */
-int publisher_add_lane(struct publisher *p, uint32_t *ret);
+/* A lane is a channel of its own: what closes it (an exchange that does not exist, no permission) fails the
+ * publications of that lane alone. The lowest number that is free, from 0; if none is, the one with the fewest users,
+ * which share it: then what closes the channel fails the publications under way of all of them, and what is returned or
+ * slow is so for all of them. */
+uint32_t publisher_add_lane(struct publisher *p);
 
-/* Gives a lane back, on which nothing is being published: its number is somebody else's next. Its channel is not closed for
- * that. */
+/* Gives a lane back, on which the caller has nothing to be published: without another user its number is somebody
+ * else's next. Its channel is not closed for that. */
 void publisher_free_lane(struct publisher *p, uint32_t lane);
 
 /* Begins to publish. While there is no connection it waits for one, for confirm_timeout (or longer by what is left of an

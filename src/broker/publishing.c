@@ -23,6 +23,7 @@ struct publishing {
 	struct outbox *outbox;	       /* borrowed */
 	struct declarer declarer;
 	uint64_t timeout_usec; /* confirm_timeout */
+	uint32_t n_lanes; /* for which there are channels on this connection, or the last one; 0: none, or unknown */
 	struct list lanes;     /* owned: those that were ever used; the one that is served first in the next turn comes first */
 	struct lane *by_number[PUBLISHER_LANES_MAX]; /* the same; NULL: not used yet */
 	bool stopping;
@@ -67,6 +68,11 @@ static int publishing_new(struct connection *connection, struct outbox *outbox, 
 	return 0;
 }
 
+/* What is published on a lane of which the broker has no channel goes by another one, if it has any. */
+static uint32_t existing_number(const struct publishing *s, uint32_t number) {
+	return s->n_lanes > 0 ? number % s->n_lanes : number;
+}
+
 /* The lane of this number, made if it has not been used yet. NULL: no memory. */
 static struct lane *get_lane(struct publishing *s, uint32_t number) {
 	struct lane *l = s->by_number[number];
@@ -82,8 +88,32 @@ static struct lane *get_lane(struct publishing *s, uint32_t number) {
 	return l;
 }
 
+/* What waits to be sent on `from`, in the order in which it falls due. */
+static void take_over(struct lane *l, struct lane *from) {
+	LIST_FOREACH (j, &from->waiting, struct job, node) {
+		struct list *at = &l->waiting;
+
+		list_remove(&j->node);
+		while (at->prev != &l->waiting && LIST_ENTRY(at->prev, struct job, node)->send_usec > j->send_usec)
+			at = at->prev;
+		list_insert_before(at, &j->node);
+	}
+}
+
 static int publishing_up(void *self, uint64_t now) {
+	struct publishing *s = self;
+	unsigned max = s->connection->channel_max;
+
 	/* Channels are opened when there is something to be published. */
+	s->n_lanes = max < FIRST_LANE_CHANNEL ? 0 : max - FIRST_LANE_CHANNEL + 1;
+	if (s->n_lanes > PUBLISHER_LANES_MAX)
+		s->n_lanes = PUBLISHER_LANES_MAX;
+	for (uint32_t i = s->n_lanes; s->n_lanes > 0 && i < PUBLISHER_LANES_MAX; i++) {
+		struct lane *l = s->by_number[i] ? get_lane(s, existing_number(s, i)) : NULL;
+
+		if (l)
+			take_over(l, s->by_number[i]);
+	}
 	return 0;
 }
 
@@ -126,7 +156,7 @@ static int publishing_frame(void *self, const amqp_frame_t *frame, uint64_t now)
 static int publishing_item(void *self, struct mailbox_item *item, uint64_t now) {
 	struct publishing *s = self;
 	struct job *j = CONTAINER_OF(item, struct job, item);
-	struct lane *l = s->stopping ? NULL : get_lane(s, j->lane);
+	struct lane *l = s->stopping ? NULL : get_lane(s, existing_number(s, j->lane));
 
 	if (l)
 		lane_publish(l, j, own_time(s, now));

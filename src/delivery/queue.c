@@ -141,8 +141,8 @@ static void queue_degrade(struct queue *q, int priority, const char *reason, uin
 	queue_set_state(q, q->state == QUEUE_PROBING ? QUEUE_PROBING : QUEUE_DEGRADED, reason);
 }
 
-/* A consumer of which the broker has no channel is of no use, and keeps its number from others. What it had delivered on an earlier
- * connection is known to be lost. */
+/* A consumer of which the broker has no channel is of no use, and keeps its number from others. What it had delivered
+ * on an earlier connection is known to be lost. */
 static void queue_lacks_number(struct queue *q, const char *reason) {
 	uint64_t delay = backoff_next_usec(&q->number_backoff, queue_random());
 
@@ -214,10 +214,15 @@ static const struct consumer_callbacks consumer_callbacks = {
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
-static int queue_add_lanes(struct queue *q) {
-	int r = q->publisher ? publisher_add_lane(q->publisher, &q->retry_lane) : 0;
-
-	return r < 0 || !q->publisher ? r : publisher_add_lane(q->publisher, &q->dead_letter_lane);
+static void queue_add_lanes(struct queue *q) {
+	if (!q->publisher)
+		return;
+	q->retry_lane = publisher_add_lane(q->publisher);
+	q->dead_letter_lane = publisher_add_lane(q->publisher);
+	if (q->config->reply.present)
+		q->reply_lane = publisher_add_lane(q->publisher);
+	if (q->config->forward.present)
+		q->forward_lane = publisher_add_lane(q->publisher);
 }
 
 static void queue_free_lane(struct queue *q, uint32_t *lane) {
@@ -226,16 +231,12 @@ static void queue_free_lane(struct queue *q, uint32_t *lane) {
 	*lane = LANE_NONE;
 }
 
-static void queue_free_lanes(struct queue *q) {
+void queue_release_lanes(struct queue *q) {
+	assert(q->state == QUEUE_STOPPED);
 	queue_free_lane(q, &q->retry_lane);
 	queue_free_lane(q, &q->dead_letter_lane);
 	queue_free_lane(q, &q->reply_lane);
 	queue_free_lane(q, &q->forward_lane);
-}
-
-void queue_release_lanes(struct queue *q) {
-	assert(q->state == QUEUE_STOPPED);
-	queue_free_lanes(q);
 }
 
 int queue_new(sd_event *event, struct config *tree, const struct config_queue *config, struct broker *broker,
@@ -266,6 +267,8 @@ int queue_new(sd_event *event, struct config *tree, const struct config_queue *c
 	if (r == 0)
 		r = results_init(&q->results, &config->results);
 	if (r == 0)
+		r = queue_reply_init(q);
+	if (r == 0)
 		r = sd_event_add_time(event, &q->probe_timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
 				      queue_pause_on_timer, q);
 	if (r >= 0)
@@ -275,13 +278,8 @@ int queue_new(sd_event *event, struct config *tree, const struct config_queue *c
 		return r;
 	sd_event_source_set_enabled(q->probe_timer, SD_EVENT_OFF);
 	sd_event_source_set_enabled(q->number_timer, SD_EVENT_OFF);
-	r = queue_add_lanes(q);
-	if (r == 0)
-		r = queue_reply_init(q);
-	if (r < 0) {
-		queue_free_lanes(q);
-		return r;
-	}
+	/* Last: nothing can fail any more, and they need not be given back. */
+	queue_add_lanes(q);
 	*ret = TAKE(q);
 	return 0;
 }

@@ -50,7 +50,7 @@ struct queue_callbacks {
 
 /* A queue that does nothing yet. Keeps a reference to `tree`, of which `config` is a part. Everything else that is passed is
  * borrowed and outlives it, but for the publisher (NULL if config_queue_publishes is false), which may be freed before.
- * -ENOMEM, -ENOBUFS (too many lanes), an errno of sd-event or of getrandom(2). */
+ * -ENOMEM, an errno of sd-event or of getrandom(2). */
 int queue_new(sd_event *event, struct config *tree, const struct config_queue *config, struct broker *broker,
 	      struct publisher *publisher, struct executor *executor, struct dispatcher *dispatcher,
 	      const struct queue_callbacks *callbacks, void *userdata, struct queue **ret);

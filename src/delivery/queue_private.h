@@ -206,7 +206,7 @@ struct copy_reason queue_copy_explain(const struct queue *q, const struct delive
 
 /* --- queue_reply.c ----------------------------------------------------------------------------------------------- */
 
-/* Prepares the templates and the lanes. -ENOMEM, -ENOBUFS; -EINVAL: not what the configuration's check lets through. */
+/* Prepares the templates. -ENOMEM; -EINVAL: not what the configuration's check lets through. */
 int queue_reply_init(struct queue *q);
 void queue_reply_clear(struct queue *q);
 

@@ -12,15 +12,11 @@
 
 int queue_reply_init(struct queue *q) {
 	const struct config_forward *f = &q->config->forward;
-	int r = 0;
+	int r;
 
-	if (q->config->reply.present)
-		r = publisher_add_lane(q->publisher, &q->reply_lane);
-	if (r < 0 || !f->present)
-		return r;
-	r = publisher_add_lane(q->publisher, &q->forward_lane);
-	if (r == 0)
-		r = template_parse(f->exchange, &q->forward_exchange, NULL);
+	if (!f->present)
+		return 0;
+	r = template_parse(f->exchange, &q->forward_exchange, NULL);
 	return r < 0 ? r : template_parse(f->routing_key, &q->forward_routing_key, NULL);
 }
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import configuration, handler, shell, stays, wait_until
+from harness import Broker, Rabbit, configuration, handler, shell, stays, wait_until
 
 
 def queue(name, ledger, seconds=0, **keys):
@@ -404,3 +404,37 @@ def test_a_broker_gets_another_name(broker, rabbit, daemon, ledger, name):
     assert d.ask("POST", f"/v1/queues/{q}/resume")[0] == 200
     ledger.wait(3)
     d.stop()
+
+
+def test_a_broker_with_few_channels(daemon, ledger, name):
+    """Queues of before keep their channels until their handlers have ended, and there are not enough for those that take their place: these
+    wait, and consume when there are. Copies of all of them go over the channels that there are."""
+    with Broker("channel_max = 4") as broker:
+        rabbit = Rabbit(broker).connect()
+        names, dead = [rabbit.declare(name(s)) for s in "abc"], rabbit.declare(name("dead"))
+        keys = {"outcomes": {"ack": [1], "reject": [0]}, "dead_letter": {"exchange": "", "routing_key": dead}}
+
+        def config(seconds):
+            return configuration(broker={"url": broker.url}, queues=[queue(q, ledger, seconds, **keys) for q in names])
+
+        def consumers():
+            return [rabbit.consumers(q) for q in names]
+        d = daemon(config(6))
+        wait_until(lambda: consumers() == [1, 1, 1], what="all consume")
+        for q in names:
+            rabbit.publish(q, "x", message_id=f"{q}-before")
+        ledger.wait(3, "start")
+        answer = d.reload(config(0))
+        assert answer["changed"] == names
+        d.wait_log("degraded: the broker allows 4 channels on a connection, and all are in use")
+        for q in names:
+            rabbit.publish(q, "x", message_id=f"{q}-after")
+        wait_until(lambda: consumers() == [1, 1, 1], 60, "all consume again")
+        ledger.wait(6)
+        wait_until(lambda: rabbit.depth(dead) == 6, what="all copies")
+        assert ledger.counts() == {f"{q}-{when}": 1 for q in names for when in ("before", "after")}
+        wait_until(lambda: len(d.settled()) == 6, what="six settled")
+        assert [s["decision"] for s in d.settled()] == ["reject"] * 6
+        d.stop()
+        assert [rabbit.depth(q) for q in names] == [0, 0, 0]
+        rabbit.close()

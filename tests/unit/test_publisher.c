@@ -84,7 +84,6 @@ static const struct publisher_callbacks callbacks = {.state = on_state, .blocked
 static void start(uint16_t port, uint64_t confirm_timeout_usec) {
 	char path[] = "/tmp/test_publisher.XXXXXX";
 	struct config_problems problems = {0};
-	uint32_t lane;
 	int fd = mkstemp(path);
 
 	ck_assert_int_ge(fd, 0);
@@ -102,10 +101,8 @@ static void start(uint16_t port, uint64_t confirm_timeout_usec) {
 	unlink(path);
 	config->brokers[0].confirm_timeout_usec = confirm_timeout_usec;
 	ck_assert_int_eq(publisher_new(event, config, &config->brokers[0], &callbacks, &seen, &publisher), 0);
-	for (uint32_t i = 0; i < 2; i++) {
-		ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
-		ck_assert_uint_eq(lane, i);
-	}
+	for (uint32_t i = 0; i < 2; i++)
+		ck_assert_uint_eq(publisher_add_lane(publisher), i);
 }
 
 static struct publication *make(unsigned lane, unsigned number, const char *exchange, const char *routing_key,
@@ -949,24 +946,28 @@ START_TEST(main_thread_that_stalls_is_not_the_brokers_silence) {
 }
 END_TEST
 
-START_TEST(lanes_have_a_limit_and_are_used_again) {
-	uint32_t lane;
-
+START_TEST(lanes_are_shared_beyond_a_limit_and_used_again) {
 	start(fake.port, 10 * USEC_PER_SEC);
-	for (uint32_t i = 2; i < PUBLISHER_LANES_MAX; i++) {
-		ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
-		ck_assert_uint_eq(lane, i);
-	}
-	ck_assert_int_eq(publisher_add_lane(publisher, &lane), -ENOBUFS);
+	for (uint32_t i = 2; i < PUBLISHER_LANES_MAX; i++)
+		ck_assert_uint_eq(publisher_add_lane(publisher), i);
 	publish(1, 0, "first owner");
 	ck_until(seen.done == 1);
 	publisher_free_lane(publisher, 7);
 	publisher_free_lane(publisher, 1);
-	ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
-	ck_assert_uint_eq(lane, 1);
-	ck_assert_int_eq(publisher_add_lane(publisher, &lane), 0);
-	ck_assert_uint_eq(lane, 7);
-	ck_assert_int_eq(publisher_add_lane(publisher, &lane), -ENOBUFS);
+	ck_assert_uint_eq(publisher_add_lane(publisher), 1);
+	ck_assert_uint_eq(publisher_add_lane(publisher), 7);
+	/* From here on each has a user already, and two later. */
+	ck_assert_uint_eq(publisher_add_lane(publisher), 0);
+	ck_assert_uint_eq(publisher_add_lane(publisher), 1);
+	publisher_free_lane(publisher, 0);
+	ck_assert_uint_eq(publisher_add_lane(publisher), 0);
+	publisher_free_lane(publisher, 9);
+	ck_assert_uint_eq(publisher_add_lane(publisher), 9);
+	for (uint32_t i = 2; i < PUBLISHER_LANES_MAX; i++)
+		ck_assert_uint_eq(publisher_add_lane(publisher), i);
+	ck_assert_uint_eq(publisher_add_lane(publisher), 0);
+	/* The users of before still have it. */
+	publisher_free_lane(publisher, 1);
 	publish(1, 1, "second owner");
 	publish(7, 2, "another");
 	ck_until(seen.done == 3);
@@ -977,6 +978,45 @@ START_TEST(lanes_have_a_limit_and_are_used_again) {
 	ck_assert_uint_eq(fake.channels[2], LANE0 + 7);
 	/* The channel of the first owner was still open. */
 	ck_assert_uint_eq(atomic_load(&fake.opens), 2);
+}
+END_TEST
+
+/* Lanes of which the broker has no channel go by those that it has: what was published before that is known, and after.
+ */
+START_TEST(broker_allows_fewer_channels) {
+	fake.channel_max = 1 + 2;
+	atomic_store(&fake.deaf, true);
+	start(fake.port, 10 * USEC_PER_SEC);
+	for (uint32_t i = 2; i < 5; i++)
+		ck_assert_uint_eq(publisher_add_lane(publisher), i);
+	for (unsigned i = 0; i < 5; i++)
+		publish(i, i, "before");
+	ck_until(atomic_load(&fake.connections) == 1);
+	ck_assert_uint_eq(seen.states[BROKER_UP], 0);
+	turn_for(200 * USEC_PER_MSEC);
+	atomic_store(&fake.deaf, false);
+	ck_until(seen.done == 5);
+	for (unsigned i = 0; i < 5; i++)
+		publish(4 - i, 5 + i, "after");
+	ck_until(seen.done == 10);
+	for (unsigned i = 0; i < 10; i++) {
+		ck_result(i, PUBLISH_CONFIRMED);
+		ck_assert_uint_ge(fake.channels[i], LANE0);
+		ck_assert_uint_le(fake.channels[i], LANE1);
+	}
+	ck_assert_uint_eq(atomic_load(&fake.opens), 2);
+}
+END_TEST
+
+/* There is one, and it is for declarations. */
+START_TEST(broker_allows_one_channel) {
+	fake.channel_max = 1;
+	start(fake.port, 10 * USEC_PER_SEC);
+	ck_until(seen.state == BROKER_UP);
+	publish(1, 0, "a");
+	ck_until(seen.done == 1);
+	ck_result(0, PUBLISH_FAILED);
+	ck_assert_str_eq(seen.reasons[0], "the broker allows 1 channels on a connection, and this needs number 3");
 }
 END_TEST
 
@@ -1029,7 +1069,9 @@ static void add_cases(Suite *suite) {
 	tcase_add_test(with, free_frees_what_is_under_way);
 	tcase_add_test(with, free_may_be_called_by_a_callback);
 	tcase_add_test(with, main_thread_that_stalls_is_not_the_brokers_silence);
-	tcase_add_test(with, lanes_have_a_limit_and_are_used_again);
+	tcase_add_test(with, lanes_are_shared_beyond_a_limit_and_used_again);
+	tcase_add_test(with, broker_allows_fewer_channels);
+	tcase_add_test(with, broker_allows_one_channel);
 	tcase_add_checked_fixture(without, setup, teardown);
 	tcase_add_test(without, without_a_connection_it_fails_in_time);
 	tcase_add_test(without, results_have_names);
