@@ -157,7 +157,7 @@ static int on_number_timer(sd_event_source *source, uint64_t usec, void *userdat
 	int r = ask(q);
 	char reason[96];
 
-	(void)snprintf(reason, sizeof(reason), "all %u channels of a connection are in use", BROKER_CONSUMERS_MAX);
+	(void)snprintf(reason, sizeof(reason), "all %d channels of a connection are in use", BROKER_CONSUMERS_MAX);
 	if (r < 0)
 		queue_lacks_number(q, r == -ENOBUFS ? reason : strerror(-r));
 	return 0;

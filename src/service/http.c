@@ -108,6 +108,7 @@ void http_connection_set_deadline(struct http_connection *c, uint64_t usec) {
 static void peer_read(struct http_connection *c) {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
+	gid_t none;
 	int domain;
 
 	if (getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof(domain)}) < 0 || domain != AF_UNIX ||
@@ -115,7 +116,7 @@ static void peer_read(struct http_connection *c) {
 		return;
 	c->peer = (struct http_peer){.known = true, .pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
 	len = 0;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE || len == 0)
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, &none, &len) == 0 || errno != ERANGE || len == 0)
 		return;
 	c->groups = malloc(len);
 	if (!c->groups || getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, c->groups, &len) < 0)
