@@ -17,7 +17,7 @@ static int on_reload(void *userdata) {
 
 /* Those of earlier configurations, too, as far as they still consume. */
 static void pause_all_of(struct manager *m, const struct config_queue *config) {
-	LIST_FOREACH(s, &m->members, struct member, node) {
+	LIST_FOREACH (s, &m->members, struct member, node) {
 		if (member_is_named(s, config))
 			queue_order_pause(s->queue);
 	}

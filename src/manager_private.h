@@ -111,7 +111,7 @@ struct listening {
 
 /* Sockets that another configuration asks for. */
 struct listen_plan {
-	bool control_ignored; /* it says something, and what systemd has handed over goes before it: to be warned about */
+	bool control_ignored; /* what it says has no effect, as systemd has handed one over: to be warned about */
 	bool control_changed;
 	struct listen_unix *control; /* owned; NULL: none */
 	bool monitor_ignored; /* likewise */
@@ -233,7 +233,8 @@ int manager_listen_init(struct manager *m);
 void manager_listen_clear(struct manager *m);
 
 /* Opens the sockets that the configuration asks for and that are not open. 0, or -errno with why in words in *ret_why (owned; NULL: no
- * memory). A control socket that nobody has asked for is only warned about. Without *ret nothing has changed. */
+ * memory). A control socket that nobody has asked for is only warned about. Nothing is in its place before it is
+ * committed. */
 int manager_listen_prepare(struct manager *m, const struct config *config, struct listen_plan *ret, char **ret_why);
 /* Whether what has failed with this errno may work later with the same configuration. */
 bool manager_listen_may_work(int r);

@@ -106,8 +106,8 @@ static const struct command *find_command(const char *name) {
 	return NULL;
 }
 
-/* The variable is set in every unit with RuntimeDirectory=, which may as well be one that only looks after the daemon: so what counts
- * is that there is a socket. Of several folders the daemon uses the first one. */
+/* The variable is set in every unit with RuntimeDirectory=, which may as well be one that only looks after the daemon:
+ * so what counts is that there is a socket. Of several folders the daemon uses the first one. */
 static bool append_runtime_socket(struct strbuf *b) {
 	const char *folders = getenv(FOLDER_VARIABLE);
 	struct stat st;

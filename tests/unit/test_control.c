@@ -438,8 +438,8 @@ END_TEST
 /* --- who may --- */
 
 static bool may(const struct http_peer *peer, uid_t own, gid_t group) {
-	return control_may(peer, &(struct control_rule){
-					 .own = own, .group = group, .overflow_uid = 65534, .overflow_gid = 65533});
+	return control_may(
+		peer, &(struct control_rule){.own = own, .group = group, .overflow_uid = 65534, .overflow_gid = 65533});
 }
 
 START_TEST(who_may_give_orders) {
@@ -524,12 +524,11 @@ static void add_cases(Suite *suite) {
 		 nobody_in_particular_may_nothing);
 	ADD_FIXTURE_CASE(suite, "routes", setup, teardown, status_by_socket, orders_for_all, orders_for_one,
 			 orders_that_make_no_sense, orders_that_fail);
-	ADD_FIXTURE_CASE(suite, "reload", setup, teardown, a_reload_is_answered_when_it_is_done,
-			 a_refused_configuration_is_told, a_reload_that_fails_is_told,
-			 who_asks_during_a_reload_waits_for_the_next,
-			 who_asks_during_a_reload_of_others_waits_for_the_next,
-			 a_crowd_that_wants_a_reload_is_refused, who_asked_for_a_reload_may_go,
-			 the_daemon_may_go_while_somebody_waits, another_socket_keeps_who_waits);
+	ADD_FIXTURE_CASE(
+		suite, "reload", setup, teardown, a_reload_is_answered_when_it_is_done, a_refused_configuration_is_told,
+		a_reload_that_fails_is_told, who_asks_during_a_reload_waits_for_the_next,
+		who_asks_during_a_reload_of_others_waits_for_the_next, a_crowd_that_wants_a_reload_is_refused,
+		who_asked_for_a_reload_may_go, the_daemon_may_go_while_somebody_waits, another_socket_keeps_who_waits);
 	ADD_FIXTURE_CASE(suite, "access", setup, teardown, strangers_are_refused);
 }
 
