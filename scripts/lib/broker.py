@@ -227,7 +227,7 @@ vm_memory_high_watermark.relative = 0.6
     def thaw(self):
         os.kill(self.server.pid, signal.SIGCONT)
 
-    def ctl(self, *arguments, timeout=60):
+    def ctl(self, *arguments, timeout=180):
         """rabbitmqctl for this node; returns what it prints."""
         port = str(free_ports(1, claim=False)[0])  # its own default range may be in use by another node's
         environment = dict(self.environment, RABBITMQ_CTL_DIST_PORT_MIN=port, RABBITMQ_CTL_DIST_PORT_MAX=port)

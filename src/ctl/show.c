@@ -150,8 +150,6 @@ static int add_queue(struct columns *c, json_t *queue, bool with_broker) {
 	if (show_flag(queue, "leaving") &&
 	    add_note(c, "", "is not in the configuration any more, or is started anew") < 0)
 		return -1;
-	if (by_operator && add_note(c, "", "paused by an operator, until it is resumed") < 0)
-		return -1;
 	if (add_note(c, "", show_text(queue, "reason")) < 0 ||
 	    add_note(c, "cannot publish: ", show_text(queue, "copy_trouble")) < 0 ||
 	    add_note(c, "waits for workers: ", show_text(queue, "worker_trouble")) < 0)

@@ -171,7 +171,6 @@ START_TEST(status_of_one_that_is_not) {
 		    "mail   main    consuming      3/4        1     0    120         3        2         1\n"
 		    "print  backup  paused         0/1        0     7      0         0        0         0\n"
 		    "    is not in the configuration any more, or is started anew\n"
-		    "    paused by an operator, until it is resumed\n"
 		    "    cannot execute \\n\n"
 		    "    cannot publish: no exchange\n"
 		    "    waits for workers: too fast\n");
