@@ -208,9 +208,10 @@ int manager_take(struct manager *m, struct config *config, struct changes *ret) 
 	struct changes changes;
 	int r;
 
-	r = plan_make(m, config, &plan);
+	/* Before the first handler is looked at, which says if they cannot be kept. */
+	r = protect_secrets(m, config);
 	if (r == 0)
-		r = protect_secrets(m, config);
+		r = plan_make(m, config, &plan);
 	if (r == 0)
 		r = changes_init(&changes, count_members(m), config->n_queues);
 	if (r < 0)
