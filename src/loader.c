@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,7 +18,8 @@
 struct shared {
 	atomic_uint references;
 	char *path;  /* owned */
-	int done_fd; /* owned; eventfd: what follows is complete */
+	int done_fd; /* owned; eventfd: wakes the main thread */
+	atomic_bool complete; /* what follows was written, and is the main thread's */
 	int result;
 	struct config_problems problems;
 	struct config *config; /* owned */
@@ -48,6 +50,7 @@ static int shared_new(const char *path, struct shared **ret) {
 	if (!s)
 		return -ENOMEM;
 	atomic_init(&s->references, 1);
+	atomic_init(&s->complete, false);
 	s->path = strdup(path);
 	s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!s->path || s->done_fd < 0) {
@@ -63,6 +66,7 @@ static void *loader_main(void *arg) {
 	struct shared *s = arg;
 
 	s->result = config_load(s->path, &s->problems, &s->config);
+	atomic_store_explicit(&s->complete, true, memory_order_release);
 	/* It has never been written to: there is room. */
 	(void)!eventfd_write(s->done_fd, 1);
 	shared_unref(s);
@@ -73,6 +77,8 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents, void *user
 	struct loader *l = userdata;
 	struct shared *s = l->shared;
 
+	if (!atomic_load_explicit(&s->complete, memory_order_acquire))
+		return 0;
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	/* The callback may free the loader. */
 	atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
