@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The monitor: what load balancers, orchestrators and Prometheus ask by HTTP, of anybody who can reach its address. It only tells. */
+/* The monitor: what load balancers and orchestrators ask by HTTP, of anybody who can reach its address. It only tells. */
 #pragma once
 
 #include <systemd/sd-event.h>
