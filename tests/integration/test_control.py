@@ -493,7 +493,7 @@ def test_keys_that_systemd_overrules(broker, rabbit, ledger, name, tmp_path):
         return d.count(control_warning), d.count(monitor_warning)
     with Handed(tmp_path, settings(broker, queues, control=elsewhere)) as d:
         wait_until(lambda: d.notify.values("READY"), what="READY=1")
-        assert warned() == (1, 0)
+        wait_until(lambda: warned() == (1, 0), what="a warning at the start")
         for config, expected in [(settings(broker, queues, control=elsewhere), (1, 0)),
                                  (settings(broker, queues, control=elsewhere, monitor=monitor), (1, 1)),
                                  (settings(broker, queues, control={"group": str(os.getgid())}, monitor=monitor), (2, 1)),
@@ -501,7 +501,8 @@ def test_keys_that_systemd_overrules(broker, rabbit, ledger, name, tmp_path):
                                  (settings(broker, queues, monitor=monitor), (2, 2))]:
             d.configure(config)
             assert d.control("reload").returncode == 0
-            assert warned() == expected
+            wait_until(lambda expected=expected: warned() == expected, what=f"{expected} warnings")
+        stays(lambda: warned() == (2, 2), 1, "no warning more")
         assert not os.path.exists(elsewhere["socket"])
         with pytest.raises(ConnectionRefusedError):
             get(port, "/livez")
@@ -524,4 +525,4 @@ def test_strangers_of_a_user_namespace(broker, rabbit, ledger, name, tmp_path):
         done = d.control("pause", q, prefix=as_user("nobody"))
         assert done.returncode == 77, done.stderr
         assert d.control("status").returncode == 0
-        assert d.count("may not give orders: refused") == 1
+        wait_until(lambda: d.count("may not give orders: refused") == 1, what="the refusal is logged")

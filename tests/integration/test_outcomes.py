@@ -367,10 +367,10 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledger, name, tmp_path):
     """The publishing thread hangs in name resolution with a message in its hands, and does not come back in time."""
-    queue, stuck, shim = rabbit.declare(name()), tmp_path / "stuck", tmp_path / "resolver.so"
+    queue, stuck, go, shim = rabbit.declare(name()), tmp_path / "stuck", tmp_path / "go", tmp_path / "resolver.so"
     (tmp_path / "resolver.c").write_text(STUCK_RESOLVER, encoding="ascii")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, tmp_path / "resolver.c", "-ldl"], check=True)
-    rabbit.publish(queue, "sleep 3; exit 65", message_id="m")
+    rabbit.publish(queue, f"until [ -e {go} ]; do sleep 0.1; done; exit 65", message_id="m")
     d = daemon(configuration(broker={"url": broker.url, "connection_name": queue}, queues=[{
         "name": queue, "handler": handler("obey", ledger), "outcomes": {"reject": [65]}, "dead_letter": {"routing_key": "nowhere"}}]),
         environment={"LD_PRELOAD": str(shim), "STUCK": str(stuck),
@@ -381,6 +381,7 @@ def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledg
     (publishing,) = [c.split("\t")[0] for c in connections if f"{queue} (publisher)" in c]
     broker.ctl("close_connection", publishing, "a test")
     d.wait_log("publishing connection lost")
+    go.touch()
     d.wait_status("0 handlers running")
     d.stop()
     d.wait_log("the thread of the publishing connection is stuck")
