@@ -7,9 +7,14 @@ libctl_a_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/command_drain.c \
 	%D%/command_order.c \
+	%D%/command_publish.c \
 	%D%/command_reload.c \
 	%D%/command_status.c \
 	%D%/interrupt.c %D%/interrupt.h \
+	%D%/message_line.c %D%/message_line.h \
+	%D%/publish_input.c %D%/publish_input.h \
+	%D%/publish_options.c %D%/publish_options.h \
+	%D%/publish_report.c %D%/publish_report.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_broker.c \
 	%D%/session_channel.c \

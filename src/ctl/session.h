@@ -172,7 +172,8 @@ int session_confirm(struct session_channel *c, session_settled *settled, void *u
 int session_publish(struct session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
 		    uint64_t deadline_usec, uint64_t *ret_number);
 
-/* How many publications of the channel have no answer yet. */
+/* How many publications the channel has had, and how many of them have no answer yet. */
+uint64_t session_published(const struct session_channel *c);
 size_t session_in_flight(const struct session_channel *c);
 
 const char *session_result_to_string(enum session_result r);

@@ -20,6 +20,10 @@ const char *session_result_to_string(enum session_result r) {
 	return (size_t)r < ARRAY_SIZE(result_names) ? result_names[r] : "?";
 }
 
+uint64_t session_published(const struct session_channel *c) {
+	return c->published;
+}
+
 size_t session_in_flight(const struct session_channel *c) {
 	return c->n_sent;
 }
