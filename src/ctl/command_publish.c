@@ -338,9 +338,9 @@ static int finish(struct publish *p, int r) {
 	} else if (r < 0 && (r != -EREMOTEIO || p->channel)) {
 		explain(p, r);
 	}
-	/* Whatever has no answer by now is unknown. */
-	if (p->channel)
-		(void)session_channel_close(TAKE(p->channel));
+	if (p->in_flight > 0)
+		session_give_up(p->session, r == -EINTR ? "interrupted before the broker confirmed it"
+							: "the broker has not confirmed it in time");
 	if (r < 0) {
 		long long rest = publish_input_rest(p->input);
 

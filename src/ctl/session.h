@@ -89,6 +89,10 @@ const char *session_close_text(const struct session *s);
 
 bool session_is_up(const struct session *s);
 
+/* Ends the connection at once, without another word to a broker that may not listen. Publications without an answer become
+ * SESSION_UNKNOWN for this reason. */
+void session_give_up(struct session *s, const char *reason);
+
 /* The broker takes no publications for now (connection.blocked), and what it says about it. NULL: it does. */
 const char *session_blocked(const struct session *s);
 

@@ -339,7 +339,7 @@ static int field_from_json(json_t *value, unsigned depth, struct field *f, const
 		break;
 	case JSON_INTEGER:
 		f->i = json_integer_value(value);
-		f->kind = FIELD_I64;
+		f->kind = f->i >= INT32_MIN && f->i <= INT32_MAX ? FIELD_I32 : FIELD_I64;
 		break;
 	case JSON_REAL:
 		f->f = json_real_value(value);

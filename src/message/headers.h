@@ -8,7 +8,7 @@
  *   {"decimal": "1.25"}         a decimal number
  *   {"float": "nan"}            a float that is no number: nan, inf, -inf
  *   {"table": {"base64": "x"}}  a table that would be mistaken for one of these, or for this
- * So a value comes back as what it was, but that integers come back with 64 bits, and floats as doubles. Pure. */
+ * So a value comes back as what it was, but that integers come back with 32 or 64 bits, and floats as doubles. Pure. */
 #pragma once
 
 #include <jansson.h>
@@ -21,7 +21,8 @@
  * base64; what is nested deeper than FIELD_DEPTH_MAX is null. -ENOMEM. */
 int headers_to_json(const struct table *t, json_t **ret);
 
-/* The object as a table, which the caller clears. Integers become FIELD_I64, other numbers FIELD_F64. -ENOMEM. -EINVAL:
+/* The object as a table, which the caller clears. Integers become FIELD_I32, or
+ * FIELD_I64 where they do not fit (of which some clients have their own idea), other numbers FIELD_F64. -ENOMEM. -EINVAL:
  * *ret_why (static) says what is wrong: no object, a name of more than 255 bytes, nested deeper than FIELD_DEPTH_MAX, larger
  * than HEADERS_SIZE_MAX, one of the objects above with a value that does not fit its name. */
 int headers_from_json(json_t *object, struct table *ret, const char **ret_why);
