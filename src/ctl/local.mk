@@ -27,9 +27,11 @@ bin_PROGRAMS = amqp-execctl
 amqp_execctl_SOURCES = %D%/main.c
 amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
-check_PROGRAMS += tests/unit/test_ctl
+check_PROGRAMS += tests/unit/test_ctl tests/unit/test_publish_input
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+tests_unit_test_publish_input_SOURCES = tests/unit/test_publish_input.c tests/unit/check_main.h tests/unit/scratch.h
+tests_unit_test_publish_input_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/amqp-execctl
