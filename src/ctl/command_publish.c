@@ -260,7 +260,7 @@ static int read_message(struct publish *p, struct message **ret) {
 			publish_report_flush(&p->report);
 			command_complain("%s", why ? why : "cannot read");
 			p->report.open_end = true;
-			p->status = EX_NOINPUT;
+			p->status = EXIT_FAILURE;
 			return 0;
 		}
 		if (r != -EAGAIN) {

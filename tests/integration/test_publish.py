@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import CONTROL, PATIENCE, SANITIZER, configuration, shell, wait_until
+from harness import CONTROL, PATIENCE, ROOT, SANITIZER, configuration, shell, wait_until
 
 LINE = re.compile(r"^messages? (\d+)(?: to (\d+))?(?: \(id (\S+)\))?: (returned|nacked|refused|unknown|not sent)(?:: (.*))?$")
 
@@ -179,6 +179,17 @@ def test_properties_and_headers(broker, rabbit, name):
 ])
 def test_wrong_usage(arguments):
     assert publish(None, *arguments, url="amqp://127.0.0.1:1").returncode == 64
+
+
+def test_every_option_is_documented():
+    told = subprocess.run([CONTROL, "publish", "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    found = set(re.findall(r"--([a-z][a-z-]*)", told))
+    assert len(found) > 25
+    manual = (ROOT / "man" / "amqp-execctl.1").read_text(encoding="utf-8")
+    completion = (ROOT / "completions" / "amqp-execctl").read_text(encoding="utf-8")
+    for option in found - {"json"}:  # that of peek
+        assert re.search(rf"[ ,]-{option}\b", manual), option
+        assert f"--{option}" in completion, option
 
 
 # ------------------------------------------------------------------------- missing
