@@ -73,6 +73,8 @@ static void on_settled(uint64_t sent_as, enum session_result result, const char 
 	p->progress_usec = clock_now_usec();
 	if (result == SESSION_CONFIRMED)
 		p->refusals = 0;
+	if (result == SESSION_REFUSED)
+		p->status = session_exit_status(p->session);
 }
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
@@ -149,7 +151,6 @@ static int open_channel(struct publish *p) {
 
 /* The broker has closed the channel. A new one, if that can go on. */
 static int renew_channel(struct publish *p) {
-	p->status = session_exit_status(p->session);
 	(void)session_channel_close(p->channel);
 	p->channel = NULL;
 	if (++p->refusals >= REFUSALS_MAX) {
@@ -369,7 +370,8 @@ int command_publish(struct ctl *ctl, const struct command *command, int argc, ch
 	list_init(&p.flights);
 	if (publish_options_read(command, argc, argv, &options, &status) > 0)
 		return status;
-	p.report.terminal &= !options.quiet;
+	/* Who types lines does not want them to be overwritten. */
+	p.report.terminal &= !options.quiet && (options.mode <= PUBLISH_FILES || !isatty(STDIN_FILENO));
 	status = session_open(&options.session, command->name, &p.session);
 	if (status != 0)
 		return status;

@@ -54,6 +54,8 @@ static int on_close(struct session_channel *c, const amqp_channel_close_t *close
 		error_format_text(&close->reply_text, c->close_text, sizeof(c->close_text));
 		error_from_close(close->reply_code, &close->reply_text, c->reason, sizeof(c->reason));
 		c->phase = CHANNEL_OF_SESSION_CLOSED;
+		/* Whoever is called back may want to know. */
+		(void)session_channel_usable(c);
 		session_publish_end(c, c->close_code, c->reason);
 		forget_arrived(c);
 	}

@@ -223,6 +223,17 @@ def test_refused(broker, rabbit, name):
     assert bodies(rabbit, queue) == [b"1", b"3", b"5"]
 
 
+def test_a_user_who_may_not(broker, rabbit, name):
+    queue, user = rabbit.declare(name()), name("user")
+    broker.ctl("add_user", user, "secret")
+    try:
+        broker.ctl("set_permissions", user, ".*", "^$", ".*")
+        done = publish(broker, "--queue", queue, "x", "y", url=broker.url.replace("guest:guest", f"{user}:secret"))
+        assert done.returncode == 77 and done.missing() == {1: "refused", 2: "refused"}, done.err
+    finally:
+        broker.ctl("delete_user", user)
+
+
 def test_a_full_queue(broker, rabbit, name):
     queue = rabbit.declare(name(), max_length=3, overflow="reject-publish")
     done = publish(broker, "--queue", queue, "--in-flight", "1", *"abcde")
