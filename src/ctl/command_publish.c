@@ -213,13 +213,13 @@ static int hand_over(struct publish *p, const struct message *m) {
 /* Sends the message when its turn has come. */
 static int send_message(struct publish *p, const struct message *m) {
 	CLEANUP(free) char *proof = proof_of(m);
-	bool alone, new;
+	bool alone, unproven;
 	int r = 0;
 
 	if (!proof)
 		return -ENOMEM;
-	new = !is_proven(p, proof);
-	alone = new || m->body_size > ALONE_SIZE;
+	unproven = !is_proven(p, proof);
+	alone = unproven || m->body_size > ALONE_SIZE;
 	r = wait_turn(p);
 	while (r >= 0 && p->waits) {
 		if (!session_channel_is_open(p->channel)) {
@@ -242,7 +242,7 @@ static int send_message(struct publish *p, const struct message *m) {
 	}
 	if (r >= 0 && alone)
 		r = wait_in_flight(p, 0);
-	if (r >= 0 && new &&session_channel_is_open(p->channel) && p->n_proven < PROVEN_MAX)
+	if (r >= 0 && unproven && session_channel_is_open(p->channel) && p->n_proven < PROVEN_MAX)
 		p->proven[p->n_proven++] = TAKE(proof);
 	return r;
 }
@@ -334,6 +334,9 @@ static int finish(struct publish *p, int r) {
 
 	if (r >= 0)
 		r = wait_in_flight(p, 0);
+	/* It was lost with the last message. */
+	if (r >= 0 && !session_is_up(p->session))
+		explain(p, -ECONNABORTED);
 	if (r == -EINTR) {
 		(void)drain_after_signal(p);
 		p->status = EXIT_FAILURE;

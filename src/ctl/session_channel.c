@@ -174,8 +174,9 @@ int session_channel_frame(struct session_channel *c, const amqp_frame_t *frame) 
 int session_channel_usable(struct session_channel *c) {
 	struct session *s = c->session;
 
+	/* A channel that was never open has no reason of its own: then it is still the session's. */
 	if (!s->connection.up)
-		return session_fail(s, -ECONNABORTED, s->exit_status, "%s", c->reason);
+		return c->reason[0] ? session_fail(s, -ECONNABORTED, EX_UNAVAILABLE, "%s", c->reason) : -ECONNABORTED;
 	if (c->phase != CHANNEL_OF_SESSION_CLOSED)
 		return 0;
 	s->close_code = c->close_code;

@@ -222,11 +222,11 @@ static int await_room(struct session_channel *c, bool begun, uint64_t deadline_u
 }
 
 /* The rest of the body. Once the last piece of it was handed over the broker may have the message. */
-static int send_body(struct session_channel *c, struct job *j, struct sent **p, uint64_t deadline_usec) {
+static int send_body(struct session_channel *c, struct job *j, struct sent **p, uint64_t patience_usec) {
 	struct session *s = c->session;
 
 	while (content_left(j) > 0) {
-		int r = await_room(c, true, deadline_usec);
+		int r = await_room(c, true, clock_add_usec(clock_now_usec(), patience_usec));
 
 		if (r == -ETIMEDOUT || r == -EINTR) {
 			(void)connection_fail(&s->connection, "given up in the middle of a message: %s", s->reason);
@@ -252,7 +252,10 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 	struct job j = {
 		.message = (struct message *)m, .exchange = (char *)exchange, .routing_key = (char *)routing_key};
 	CLEANUP(free) struct sent *p = NULL;
-	uint64_t number = c->published + 1;
+	uint64_t number = c->published + 1, now = clock_now_usec();
+	uint64_t patience = deadline_usec == USEC_INFINITY ? USEC_INFINITY
+			    : deadline_usec > now          ? deadline_usec - now
+							   : 0;
 	int r = session_channel_usable(c);
 
 	if (r == 0)
@@ -274,7 +277,7 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 		c->n_sent++;
 	}
 	r = content_begin(&s->connection, c->number, &j);
-	r = r < 0 ? session_lost(s) : send_body(c, &j, &p, deadline_usec);
+	r = r < 0 ? session_lost(s) : send_body(c, &j, &p, patience);
 	/* It is among those that were called back for. */
 	if (r < 0 && c->published < number)
 		return r;
