@@ -28,6 +28,7 @@ struct connection {
 	bool up;			    /* logged in, and nothing has failed since */
 	bool login_refused;		    /* an address tried since the last wait refused the login */
 	bool refused;			    /* the address tried last did */
+	unsigned close_code;		    /* with which the broker has ended the login tried last (403, 530); 0: it has not */
 	char reason[REASON_MAX];	    /* why the last call failed */
 };
 

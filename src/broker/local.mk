@@ -11,6 +11,8 @@ libexecd_a_SOURCES += \
 	%D%/dial.c %D%/dial.h \
 	%D%/endpoint.c %D%/endpoint.h \
 	%D%/error.c %D%/error.h \
+	%D%/inquiry.c %D%/inquiry.h %D%/inquiry_private.h \
+	%D%/inquiry_ask.c \
 	%D%/job.c %D%/job.h \
 	%D%/lane.c %D%/lane.h \
 	%D%/link.c %D%/link.h \
