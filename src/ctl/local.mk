@@ -2,23 +2,34 @@
 # Everything but main(), as with the daemon; apart from the daemon's, because only this needs libcurl.
 noinst_LIBRARIES += libctl.a
 libctl_a_SOURCES = \
+	%D%/examine.h %D%/examine_words.h \
+	%D%/examine_broker.c \
+	%D%/examine_capacity.c \
+	%D%/examine_load.c \
+	%D%/examine_publishing.c \
+	%D%/examine_queue.c \
+	%D%/examine_system.c \
 	%D%/client.c %D%/client.h \
 	%D%/columns.c %D%/columns.h \
 	%D%/command.c %D%/command.h \
+	%D%/command_check.c \
 	%D%/command_drain.c \
 	%D%/command_order.c \
 	%D%/command_reload.c \
 	%D%/command_status.c \
+	%D%/findings.c %D%/findings.h \
 	%D%/show.c %D%/show.h \
 	%D%/text.c %D%/text.h
 
 bin_PROGRAMS = amqp-execctl
 amqp_execctl_SOURCES = %D%/main.c
-amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(JANSSON_LIBS) -lm
+amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(EXECD_LIBS)
 
-check_PROGRAMS += tests/unit/test_ctl
+check_PROGRAMS += tests/unit/test_ctl tests/unit/test_findings
+tests_unit_test_findings_SOURCES = tests/unit/test_findings.c tests/unit/check_main.h
+tests_unit_test_findings_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(EXECD_LIBS)
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
-tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) -lm
+tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(EXECD_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/amqp-execctl
