@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,22 +125,19 @@ static int examine_names(const struct examine *c) {
 	return 0;
 }
 
-/* An invalid configuration is all that there is to say. */
+/* An invalid configuration is all that there is to say: in the words of "amqp-execd --check". */
 static int tell_problems(struct examine_options *o, const struct config_problems *problems) {
-	static const struct finding_place nowhere;
-
 	for (size_t i = 0; i < problems->n; i++) {
-		const struct config_problem *p = &problems->items[i];
 		CLEANUP(free) char *text = NULL;
 
-		if (config_problem_format(p, &text) < 0)
-			o->examine.findings.failed = true;
-		else if (o->json)
-			findings_add(&o->examine.findings, p->warning ? FINDING_WARNING : FINDING_ERROR, &nowhere,
-				     "configuration", NULL, "%s", text);
-		else
+		if (o->json)
+			examine_add_problem(&o->examine.findings, &problems->items[i]);
+		else if (config_problem_format(&problems->items[i], &text) == 0)
 			fprintf(stderr, "%s\n", text);
 	}
+	if (o->examine.identity.changes && !o->json)
+		command_complain("this is judged for a daemon that runs as %s; --user says another one",
+				 o->examine.identity.name);
 	return EX_CONFIG;
 }
 
@@ -202,6 +200,8 @@ int command_examine(struct ctl *ctl, const struct command *command, int argc, ch
 
 	if (take_options(command, argc, argv, &o, &status) > 0)
 		return status;
+	/* A broker that hangs up while something is sent to it over TLS. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	/* Passwords are about to be in our memory: see the daemon's main.c. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	status = run(ctl, &o);

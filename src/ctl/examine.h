@@ -34,6 +34,9 @@ bool examine_wants_broker(const struct examine *c, const struct config_broker *b
  * caller to tell, who clears them in any case; -EPERM: this process cannot be that user; another -errno. */
 int examine_load(struct examine *c, struct config_problems *problems);
 
+/* A problem of the configuration as a finding. */
+void examine_add_problem(struct findings *f, const struct config_problem *p);
+
 /* Whether the system lets the handlers be executed. */
 void examine_system(struct examine *c);
 

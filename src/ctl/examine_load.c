@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/strbuf.h"
 #include "config/privileges.h"
 
 #define CREDENTIALS_VARIABLE "CREDENTIALS_DIRECTORY"
@@ -80,17 +81,23 @@ static struct config *load_with_credentials(const char *path, const struct privi
 	return config;
 }
 
-static void keep_warnings(struct examine *c, const struct config_problems *problems, bool have_credentials) {
-	for (size_t i = 0; i < problems->n; i++) {
-		CLEANUP(free) char *text = NULL;
+void examine_add_problem(struct findings *f, const struct config_problem *p) {
+	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
 
-		if (have_credentials && is_about_credentials(&problems->items[i]))
-			continue;
-		if (config_problem_format(&problems->items[i], &text) < 0)
-			c->findings.failed = true;
-		else
-			findings_add(&c->findings, FINDING_WARNING, &nowhere, "configuration", NULL, "%s", text);
-	}
+	strbuf_append_str(&text, p->file);
+	if (p->line > 0)
+		strbuf_printf(&text, ":%u", p->line);
+	strbuf_printf(&text, ": %s%s%s", p->key ? p->key : "", p->key ? ": " : "", p->text);
+	if (text.failed)
+		f->failed = true;
+	findings_add(f, p->warning ? FINDING_WARNING : FINDING_ERROR, &nowhere, "configuration", NULL, "%s",
+		     strbuf_str(&text));
+}
+
+static void keep_warnings(struct examine *c, const struct config_problems *problems, bool have_credentials) {
+	for (size_t i = 0; i < problems->n; i++)
+		if (!have_credentials || !is_about_credentials(&problems->items[i]))
+			examine_add_problem(&c->findings, &problems->items[i]);
 }
 
 int examine_load(struct examine *c, struct config_problems *problems) {

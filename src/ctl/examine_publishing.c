@@ -184,7 +184,8 @@ static void examine_rejected(const struct examine_asked *a) {
 
 	if (q->declare.present && exchange && exchange->kind == FIELD_STRING)
 		examine_target(a, "dead letters", exchange->text.data, NULL);
-	else if (!q->dead_letter.present && config_queue_can(q, OUTCOME_REJECT))
+	else if (!q->dead_letter.present && (config_queue_can(q, OUTCOME_REJECT) ||
+					     (config_queue_can(q, OUTCOME_RETRY) && q->retry.max_attempts > 0)))
 		findings_add(
 			found(a), FINDING_WARNING, &a->place, "dead letters",
 			"configure dead_letter, or see to it that the queue has a dead-letter exchange: "
