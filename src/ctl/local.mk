@@ -25,7 +25,9 @@ bin_PROGRAMS = amqp-execctl
 amqp_execctl_SOURCES = %D%/main.c
 amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(EXECD_LIBS)
 
-check_PROGRAMS += tests/unit/test_ctl tests/unit/test_findings
+check_PROGRAMS += tests/unit/test_capacity tests/unit/test_ctl tests/unit/test_findings
+tests_unit_test_capacity_SOURCES = tests/unit/test_capacity.c tests/unit/check_main.h
+tests_unit_test_capacity_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(EXECD_LIBS)
 tests_unit_test_findings_SOURCES = tests/unit/test_findings.c tests/unit/check_main.h
 tests_unit_test_findings_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(EXECD_LIBS)
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
