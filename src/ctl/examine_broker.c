@@ -84,7 +84,7 @@ static void tell_refused(const struct asking *a, const struct config_address *ad
 		       "(\"rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE READ\")";
 	findings_add(&a->examine->findings, unknown ? FINDING_WARNING : FINDING_ERROR, &a->place, "login", hint,
 		     "%s: %s%s", where(address, buf), why->reason,
-		     unknown ? "; the password may be a credential that only the service has" : "");
+		     unknown ? "; the password may be a credential that only the service has, so that nothing else can be asked there" : "");
 	if (!unknown)
 		a->examine->findings.refused = true;
 }
@@ -92,11 +92,16 @@ static void tell_refused(const struct asking *a, const struct config_address *ad
 static void tell_unreachable(const struct asking *a, const struct config_address *address,
 			     const struct inquiry_answer *why) {
 	const bool another = a->inquiry != NULL;
+	const char *hint = "see whether the broker runs and listens there, and what is in between";
 	char buf[WHERE_MAX];
 
-	findings_add(&a->examine->findings, another ? FINDING_WARNING : FINDING_ERROR, &a->place, "connection",
-		     another ? "another address works; this one is tried when that is lost"
-			     : "see whether the broker runs and listens there, and what is in between",
+	if (address->tls)
+		hint = "see whether the broker runs and listens there, and speaks TLS with certificates that both "
+		       "sides trust";
+	if (another)
+		hint = "another address works; this one is tried when that is lost";
+
+	findings_add(&a->examine->findings, another ? FINDING_WARNING : FINDING_ERROR, &a->place, "connection", hint,
 		     "%s: %s", where(address, buf), why->reason);
 }
 

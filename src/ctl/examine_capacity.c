@@ -11,6 +11,7 @@
 #include "base/strbuf.h"
 #include "config/units.h"
 #include "ctl/examine.h"
+#include "ctl/text.h"
 
 /* The daemon's own, and those of each connection to a broker: socket, its duplicate, two mailboxes. */
 #define DESCRIPTORS_BASE 64
@@ -132,8 +133,9 @@ void capacity_compare(const struct capacity *c, const struct demand *d, struct f
 	compare_memory(c, d, f);
 	if (f->n[FINDING_WARNING] == before)
 		findings_add(f, FINDING_OK, &nowhere, "limits", NULL,
-			     "%" PRIu64 " handlers at once and %" PRIu64 " file descriptors are within the limits here",
-			     d->handlers, d->descriptors);
+			     "%" PRIu64 " handler%s at once and %" PRIu64
+			     " file descriptors are within the limits here",
+			     d->handlers, text_plural(d->handlers), d->descriptors);
 }
 
 /* --- what there is ----------------------------------------------------------------------------------------------- */

@@ -196,6 +196,26 @@ def test_login(check, rabbit, name):
         assert PASSWORD not in json.dumps(f)
 
 
+def test_password_that_only_the_service_has(check, rabbit, name, tmp_path, monkeypatch):
+    """Without the credential it is not known whether the login works; with it, it is."""
+    folder = tmp_path / "credentials"
+    folder.mkdir(mode=0o700)
+    (folder / "rabbit").write_text(PASSWORD + "\n", encoding="ascii")
+    (folder / "rabbit").chmod(0o600)
+    check.path.write_text(configuration(
+        broker={"url": f"amqp://clerk@127.0.0.1:{check.broker.port}/%2F", "credential": "rabbit"},
+        queues=[{"name": rabbit.declare(name()), "handler": shell("exit 0")}]), encoding="utf-8")
+    result = Result(check.run("--json"))
+    assert result.status == 0 and "credential" in result.of("warning", "login")[0]["text"]
+    assert "CREDENTIALS_DIRECTORY" in result.of("warning", "login")[0]["hint"] and not result.of("ok", "queue")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    result = Result(check.run("--json"))
+    assert result.status == 0 and not result.of("warning", "login") and result.of("ok", "queue")
+    (folder / "rabbit").write_text("wrong\n", encoding="ascii")
+    result = Result(check.run("--json"))
+    assert result.status == 77 and "403" in result.error("login")
+
+
 def test_unreachable(check, rabbit, name):
     """One address of several is doubtful; all of them are too many."""
     queues = [{"name": rabbit.declare(name()), "handler": shell("exit 0")}]
@@ -220,6 +240,20 @@ def test_peer_that_is_no_broker(check, name):
                                             queues=[{"name": name(), "handler": shell("exit 0")}]), encoding="utf-8")
         result = Result(check.run("--json"))
     assert result.status == 69 and "did not answer in time" in result.error("connection")
+
+
+def test_broker_that_takes_no_publications(check, rabbit, name):
+    """While a resource alarm lasts it cannot be asked what may be published; that is doubtful, and nothing waits for its end."""
+    queue, exchange = rabbit.declare(name()), name("exchange")
+    rabbit.channel.exchange_declare(exchange, "topic", durable=True)
+    rabbit.broker.ctl("set_vm_memory_high_watermark", "0.000001")
+    try:
+        result = check([full(queue, exchange)])
+    finally:
+        rabbit.broker.ctl("set_vm_memory_high_watermark", "0.6")
+    assert result.status == 0 and result.of("ok", "consume")
+    for what in ("retry", "dead_letter", "reply", "forward"):
+        assert "takes no publications for now" in result.of("warning", what)[0]["text"]
 
 
 @as_root
@@ -280,6 +314,26 @@ def test_for_the_user_of_the_daemon(check, rabbit, name, tmp_path):
     process = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", CONTROL, "check", "--config",
                               check.path, "--user", "root"], capture_output=True, text=True, timeout=60, check=False)
     assert process.returncode == 77 and "only root" in process.stderr
+
+
+@as_root
+def test_whose_daemon_it_is(check, rabbit, name, tmp_path):
+    """Without --user the owner of the folder of the control socket, for root; anybody else is the user."""
+    reachable(tmp_path)
+    check.write([{"name": rabbit.declare(name()), "handler": {"command": ["/bin/true"], "user": "nobody"}}])
+    os.chown(check.path, pwd.getpwnam("nobody").pw_uid, -1)
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o755)
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    for owner, prefix, expected in (("nobody", [], "nobody"), ("root", as_nobody, "nobody"), ("root", [], "root")):
+        os.chown(folder, pwd.getpwnam(owner).pw_uid, -1)
+        if expected == "root":
+            os.chown(check.path, 0, -1)
+        result = Result(subprocess.run([*prefix, CONTROL, "--socket", folder / "control.sock", "check", "--config", check.path,
+                                        "--json"], capture_output=True, text=True, timeout=60, check=False))
+        assert result.status == 0, result.findings
+        assert f"runs as {expected}" in result.of("ok", "configuration")[0]["text"]
+        assert "as user nobody" in result.of("ok", "handler")[0]["text"]
 
 
 def test_output_and_selection(check, rabbit, name):
