@@ -84,7 +84,9 @@ static void tell_refused(const struct asking *a, const struct config_address *ad
 		       "(\"rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE READ\")";
 	findings_add(&a->examine->findings, unknown ? FINDING_WARNING : FINDING_ERROR, &a->place, "login", hint,
 		     "%s: %s%s", where(address, buf), why->reason,
-		     unknown ? "; the password may be a credential that only the service has, so that nothing else can be asked there" : "");
+		     unknown ? "; the password may be a credential that only the service has, so that nothing else can "
+			       "be asked there"
+			     : "");
 	if (!unknown)
 		a->examine->findings.refused = true;
 }
