@@ -93,7 +93,9 @@ static amqp_table_entry_t entry_true(const char *name) {
 static void connection_name(const struct connection *c, struct strbuf *b) {
 	char host[256];
 
-	if (c->broker->connection_name) {
+	if (c->name) {
+		strbuf_append_str(b, c->name);
+	} else if (c->broker->connection_name) {
 		strbuf_append_str(b, c->broker->connection_name);
 	} else {
 		if (gethostname(host, sizeof(host)) < 0)

@@ -20,9 +20,9 @@
 #define TEXT_MAX 256
 
 struct inquiry {
-	struct config_broker broker; /* a shallow copy: with a name of its own for the connection */
-	char name[300];              /* that name */
-	struct link *link;           /* owned; nobody else has it */
+	const struct config_broker *broker; /* borrowed */
+	char name[300];                     /* by which the broker lists the connection */
+	struct link *link;                  /* owned; nobody else has it */
 	struct connection connection;
 	bool open; /* the channel is */
 	bool blocked;
@@ -84,10 +84,10 @@ int inquiry_open(const struct config_broker *broker, size_t address, struct inqu
 		return r;
 	}
 	(void)gethostname(host, sizeof(host) - 1);
-	(void)snprintf(i->name, sizeof(i->name), "amqp-execctl check on %s", host);
-	i->broker = *broker;
-	i->broker.connection_name = i->name;
-	connection_init(&i->connection, i->link, &i->broker, false);
+	(void)snprintf(i->name, sizeof(i->name), "amqp-execctl check (%s)", host);
+	i->broker = broker;
+	connection_init(&i->connection, i->link, broker, false);
+	i->connection.name = i->name;
 	i->connection.address = address;
 	if (connect_if_needed(i, ret_why) < 0)
 		return ret_why->code == AMQP_ACCESS_REFUSED || ret_why->code == AMQP_NOT_ALLOWED ? -EACCES
@@ -193,7 +193,7 @@ static int timed_out(struct inquiry *i, struct inquiry_answer *a) {
 }
 
 int inquiry_await(struct inquiry *i, amqp_method_number_t expected, struct inquiry_answer *a) {
-	const uint64_t deadline = clock_add_usec(clock_now_usec(), i->broker.connect_timeout_usec);
+	const uint64_t deadline = clock_add_usec(clock_now_usec(), i->broker->connect_timeout_usec);
 	struct connection *c = &i->connection;
 
 	for (;;) {

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "base/strbuf.h"
+#include "ctl/publish_options.h"
 #include "ctl/show.h"
 #include "ctl/text.h"
 
@@ -33,6 +34,10 @@ const struct command commands[] = {
 	 "      --timeout DURATION wait no longer (\"30s\", \"5min\"), and exit with status 75;\n"
 	 "                         the queues stay paused\n",
 	 command_drain},
+	{"publish", SESSION_USAGE "\n"
+	 "           [--queue NAME | --exchange NAME --routing-key KEY] [OPTION...]\n"
+	 "           [MESSAGE... | --file FILE... | --stdin | --lines [FILE...] | --json-lines [FILE...]]",
+	 "publish messages to a broker, and tell exactly which it does not have", publish_help, command_publish},
 	{"check", "[--config FILE] [--user NAME] [--json] [--quiet] [--broker NAME] [QUEUE...]",
 	 "ask brokers and system whether a configuration will work, without a change",
 	 "  -c, --config FILE      the configuration, instead of " SYSCONFDIR "/amqp-execd/amqp-execd.conf\n"
