@@ -24,7 +24,8 @@ struct inquiry {
 	char name[300];                     /* by which the broker lists the connection */
 	struct link *link;                  /* owned; nobody else has it */
 	struct connection connection;
-	bool open; /* the channel is */
+	bool open;   /* the channel is */
+	bool broken; /* for good: no question is worth another wait */
 	bool blocked;
 	char blocked_reason[TEXT_MAX];
 	char product[TEXT_MAX], version[TEXT_MAX];
@@ -63,6 +64,7 @@ static int connect_if_needed(struct inquiry *i, struct inquiry_answer *a) {
 	i->open = false;
 	c->reason[0] = '\0';
 	if (connection_open(c, -1, nobody_wakes, NULL) < 0) {
+		i->broken = true;
 		a->code = c->close_code;
 		return set_reason(a, c->reason[0] ? c->reason : "it cannot be reached");
 	}
@@ -115,6 +117,10 @@ struct inquiry_facts inquiry_facts(const struct inquiry *i) {
 		.frame_max = i->connection.frame_max,
 		.heartbeat = i->connection.heartbeat,
 	};
+}
+
+bool inquiry_is_broken(const struct inquiry *i) {
+	return i->broken;
 }
 
 const char *inquiry_blocked(const struct inquiry *i) {
@@ -181,12 +187,18 @@ static int take_frame(struct inquiry *i, const amqp_frame_t *frame, amqp_method_
 	return method->id == expected;
 }
 
-static int timed_out(struct inquiry *i, struct inquiry_answer *a) {
+/* Why nothing more can be asked. */
+static void set_broken(struct inquiry *i, struct inquiry_answer *a, const char *reason) {
+	i->broken = true;
 	if (i->blocked)
 		(void)snprintf(a->reason, sizeof(a->reason), "the broker takes no publications for now: %s",
 			       i->blocked_reason);
 	else
-		(void)set_reason(a, "the broker did not answer in time");
+		(void)set_reason(a, reason);
+}
+
+static int timed_out(struct inquiry *i, struct inquiry_answer *a) {
+	set_broken(i, a, "the broker did not answer in time");
 	connection_drop(&i->connection);
 	i->open = false;
 	return -ETIMEDOUT;
@@ -211,6 +223,7 @@ int inquiry_await(struct inquiry *i, amqp_method_number_t expected, struct inqui
 		}
 		if (r < 0) {
 			i->open = false;
+			i->broken = true;
 			return set_reason(a, c->reason);
 		}
 		now = clock_now_usec();
@@ -229,6 +242,10 @@ int inquiry_begin(struct inquiry *i, bool by_refusal, struct inquiry_answer *a) 
 	int r;
 
 	*a = (struct inquiry_answer){0};
+	if (i->broken) {
+		set_broken(i, a, "the connection was lost before");
+		return -ENOTCONN;
+	}
 	r = connect_if_needed(i, a);
 	if (r < 0)
 		return r;

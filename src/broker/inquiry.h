@@ -80,5 +80,8 @@ int inquiry_may_bind(struct inquiry *i, const char *queue, const struct config_b
  * resource alarm lasts: best asked on a connection of its own. */
 int inquiry_may_publish(struct inquiry *i, const char *exchange, const char *routing_key, struct inquiry_answer *ret);
 
+/* The connection was lost, or no answer came: nothing more can be asked. */
+bool inquiry_is_broken(const struct inquiry *i);
+
 /* What the broker says of why it takes no publications for now (connection.blocked); NULL: it has not said so. */
 const char *inquiry_blocked(const struct inquiry *i);

@@ -145,12 +145,27 @@ static void tell_attempts(const struct asking *a) {
 		a->examine->findings.unreachable = true;
 }
 
+static void tell_lost(const struct asking *a) {
+	char buf[WHERE_MAX];
+
+	findings_add(&a->examine->findings, FINDING_ERROR, &a->place, "connection",
+		     "see whether the broker still runs, and what its log says",
+		     "%s: the connection was lost or no answer came, and not everything has been asked",
+		     where(&a->broker->addresses[a->address], buf));
+	a->examine->findings.unreachable = true;
+}
+
 /* As the daemon has one. */
 static struct inquiry *publishing(void *userdata) {
 	struct asking *a = userdata;
 	struct inquiry_answer why;
 	char buf[WHERE_MAX];
 
+	if (a->publishing && inquiry_is_broken(a->publishing) && !inquiry_blocked(a->publishing)) {
+		a->publishing = inquiry_free(a->publishing);
+		a->cannot_publish = true;
+		tell_lost(a);
+	}
 	if (a->publishing || a->cannot_publish)
 		return a->publishing;
 	if (inquiry_open(a->broker, a->address, &a->publishing, &why) == 0)
@@ -170,7 +185,7 @@ static void examine_broker(struct examine *c, const struct config_broker *b) {
 		return;
 	}
 	tell_attempts(&a);
-	for (size_t i = 0; a.inquiry && i < c->config->n_queues; i++) {
+	for (size_t i = 0; a.inquiry && !inquiry_is_broken(a.inquiry) && i < c->config->n_queues; i++) {
 		const struct config_queue *q = &c->config->queues[i];
 		const struct examine_asked asked = {.examine = c,
 						    .place = {b->name, q->name},
@@ -184,6 +199,8 @@ static void examine_broker(struct examine *c, const struct config_broker *b) {
 		examine_queue(&asked);
 		examine_publishing(&asked);
 	}
+	if (a.inquiry && inquiry_is_broken(a.inquiry))
+		tell_lost(&a);
 	(void)inquiry_free(a.inquiry);
 	(void)inquiry_free(a.publishing);
 	free(a.attempts);

@@ -90,8 +90,8 @@ void examine_add_problem(struct findings *f, const struct config_problem *p) {
 	strbuf_printf(&text, ": %s%s%s", p->key ? p->key : "", p->key ? ": " : "", p->text);
 	if (text.failed)
 		f->failed = true;
-	findings_add(f, p->warning ? FINDING_WARNING : FINDING_ERROR, &nowhere, "configuration", NULL, "%s",
-		     strbuf_str(&text));
+	findings_add(f, p->warning ? FINDING_WARNING : FINDING_ERROR, &nowhere, "configuration",
+		     p->warning ? NULL : "correct the file: amqp-execd.conf(5)", "%s", strbuf_str(&text));
 }
 
 static void keep_warnings(struct examine *c, const struct config_problems *problems, bool have_credentials) {

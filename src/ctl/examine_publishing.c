@@ -71,7 +71,7 @@ static void examine_permission(const struct examine_asked *a, const char *what, 
 		findings_add(found(a), FINDING_ERROR, &a->place, what,
 			     may.code == CODE_ACCESS_REFUSED ? "give the user write permission for the exchange "
 							       "(amq.default is the default one): " SET_PERMISSIONS
-							     : NULL,
+							     : HINT_LOG,
 			     "nothing can be published to exchange %s: %s", name_of(exchange), may.reason);
 	else
 		findings_add(found(a), FINDING_OK, &a->place, what, NULL, "the user may publish to exchange %s",

@@ -16,14 +16,17 @@ static struct findings *found(const struct examine_asked *a) {
 
 void examine_unanswered(const struct examine_asked *a, const char *what, const char *subject, int r,
 			const char *reason) {
-	findings_add(found(a), r == -ENOTSUP ? FINDING_WARNING : FINDING_ERROR, &a->place, what, NULL,
-		     "%s: could not be asked: %s", subject, *reason ? reason : strerror(-r));
+	/* That the connection is lost is told once, of the broker. */
+	if (r != -ENOTCONN)
+		findings_add(found(a), r == -ENOTSUP ? FINDING_WARNING : FINDING_ERROR, &a->place, what,
+			     r == -ENOTSUP ? NULL : HINT_LOG, "%s: could not be asked: %s", subject,
+			     *reason ? reason : strerror(-r));
 }
 
 /* Where a declaration is refused: for want of permission, or because something is there that is not like it. */
 static void tell_declaration(const struct examine_asked *a, const char *what, const char *subject,
 			     const struct inquiry_answer *answer) {
-	const char *hint = "see the broker's log, and correct what is configured";
+	const char *hint = HINT_LOG;
 
 	if (answer->code == CODE_ACCESS_REFUSED)
 		hint = HINT_CONFIGURE;
@@ -92,7 +95,7 @@ static void examine_permission(const struct examine_asked *a) {
 		findings_add(found(a), FINDING_ERROR, &a->place, "consume", HINT_READ, "it may not be consumed: %s",
 			     may.reason);
 	else if (may.code && may.code != CODE_NOT_FOUND)
-		findings_add(found(a), FINDING_ERROR, &a->place, "consume", NULL, "it cannot be consumed: %s",
+		findings_add(found(a), FINDING_ERROR, &a->place, "consume", HINT_LOG, "it cannot be consumed: %s",
 			     may.reason);
 	else
 		findings_add(found(a), FINDING_OK, &a->place, "consume", NULL, "the user may consume it");
@@ -164,7 +167,7 @@ void examine_queue(const struct examine_asked *a) {
 			found(a), FINDING_ERROR, &a->place, "queue",
 			answer.code == CODE_RESOURCE_LOCKED
 				? "it belongs to another connection alone, and goes with that: choose another queue"
-				: NULL,
+				: "see how the queue is: \"rabbitmqctl list_queues name state\"",
 			"%s", answer.reason);
 	if (answer.code != CODE_RESOURCE_LOCKED)
 		examine_permission(a);

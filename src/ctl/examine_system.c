@@ -35,7 +35,7 @@ static const char *hint_for(const struct spawn_error *e) {
 		return "it has to be a regular file that the user may execute (chmod +x), in folders that the user may "
 		       "pass "
 		       "(\"namei -l\" shows them), on a file system that is not mounted noexec";
-	return NULL;
+	return "see to what the system says, or configure something else";
 }
 
 static void add_error(const struct candidate *c, const struct spawn_error *e, struct findings *f) {

@@ -15,3 +15,4 @@
 	"out: " SET_PERMISSIONS
 #define HINT_READ "give the user read permission for the queue: " SET_PERMISSIONS
 #define HINT_EXCHANGE "make the exchange at the broker, or correct its name"
+#define HINT_LOG "see the broker's log, and correct what is configured, or try again"

@@ -39,14 +39,15 @@ class Result:
         value = json.loads(process.stdout)
         self.ok, self.findings = value["ok"], value["findings"]
         assert self.ok == (not self.of("error"))
+        assert all(f["hint"] for f in self.of("error")), self.findings
 
     def of(self, level, what=None, queue=None):
         return [f for f in self.findings if f["level"] == level and what in (None, f["what"]) and queue in (None, f["queue"])]
 
     def error(self, what, queue=None):
-        """The only error about that: its text. Each says what to do."""
+        """The only error about that: its text."""
         found = self.of("error", what, queue)
-        assert len(found) == 1 and found[0]["hint"], self.findings
+        assert len(found) == 1, self.findings
         return found[0]["text"]
 
 

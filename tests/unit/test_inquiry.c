@@ -107,6 +107,10 @@ START_TEST(no_answer_comes_in_time) {
 	ck_assert_str_eq(inquiry_facts(inquiry).product, "");
 	ck_assert_int_eq(inquiry_queue(inquiry, "work", &answer), -ETIMEDOUT);
 	ck_assert_str_eq(answer.reason, "the broker did not answer in time");
+	/* It is not waited for again. */
+	ck_assert(inquiry_is_broken(inquiry));
+	ck_assert_int_eq(inquiry_exchange(inquiry, "logs", &answer), -ENOTCONN);
+	ck_assert_uint_eq(atomic_load(&fake.connections), 1);
 }
 END_TEST
 
