@@ -56,11 +56,6 @@ static void tell_facts(const struct asking *a, const struct config_address *addr
 		     where(address, buf), *facts.product ? facts.product : "an unknown broker", facts.version,
 		     external ? "the certificate says" : address->username, address->tls ? " over TLS" : "",
 		     facts.heartbeat, facts.channel_max, facts.frame_max);
-	if (a->broker->heartbeat > 0 && facts.heartbeat == 0)
-		findings_add(f, FINDING_WARNING, &a->place, "heartbeat",
-			     "set \"heartbeat\" in the broker's own configuration to something else than 0",
-			     "%s: the broker wants no heartbeats: a connection that is lost is noticed late",
-			     where(address, buf));
 	if (queues > facts.channel_max)
 		findings_add(f, FINDING_ERROR, &a->place, "channels",
 			     "raise \"channel_max\" in the broker's own configuration, or name the broker twice and "

@@ -257,6 +257,21 @@ def test_broker_that_takes_no_publications(check, rabbit, name):
         assert "takes no publications for now" in result.of("warning", what)[0]["text"]
 
 
+def test_what_the_broker_grants(check, rabbit, name):
+    """Fewer channels than queues are an error, whichever are asked for; what is granted is told."""
+    queues = [{"name": rabbit.declare(name()), "handler": shell("exit 0")} for _ in range(3)]
+    eval_ = "application:set_env(rabbit, channel_max, {}), application:set_env(rabbit, heartbeat, {})."
+    rabbit.broker.ctl("eval", eval_.format(2, 7))
+    try:
+        result = check(queues, queues[0]["name"])
+    finally:
+        rabbit.broker.ctl("eval", eval_.format(2047, 60))
+    assert result.status == 1 and "3 queues are configured, which need a channel each, and the broker allows 2" in \
+        result.error("channels")
+    assert "heartbeat 7 s, at most 2 channels" in result.of("ok", "connection")[0]["text"]
+    assert not result.of("ok", "queue", queues[1]["name"])
+
+
 @as_root
 def test_handlers(check, rabbit, name, tmp_path):
     """Everything that keeps the user from executing the handler; all queues exist."""
