@@ -16,8 +16,8 @@
 #define TICK_USEC (500 * USEC_PER_MSEC)
 /* How long confirms are waited for after a signal. */
 #define INTERRUPTED_USEC (5 * USEC_PER_SEC)
-/* A message that makes the broker close the channel makes the fate of all others on it unknown. So one of which that may be
- * feared is sent alone: the first to an exchange, as a user, and one that is larger than some brokers take. */
+/* A message that makes the broker close the channel makes the fate of all others on it unknown. So one of which that
+ * may be feared is sent alone: the first to an exchange, as a user, and one that is larger than some brokers take. */
 #define ALONE_SIZE (16 * 1024 * 1024)
 #define PROVEN_MAX 64
 /* So many channels in a row are closed by the broker before we give up. */
@@ -26,29 +26,29 @@
 /* A message that was sent and not answered. */
 struct flight {
 	struct list node;
-	uint64_t sent_as;	   /* its number on the channel */
+	uint64_t sent_as;          /* its number on the channel */
 	unsigned long long number; /* its number in the input */
 	struct text id;
 };
 
 struct publish {
 	const struct publish_options *options; /* borrowed */
-	struct session *session;	       /* owned, as all that follows */
+	struct session *session;               /* owned, as all that follows */
 	struct session_channel *channel;       /* the session's; NULL: none is open */
 	struct publish_input *input;
 	struct publish_report report;
 	struct list flights; /* in the order in which they were sent */
 	size_t in_flight;
 	unsigned long long number; /* of the message that was read last */
-	bool waits;		   /* that message is neither sent nor told */
+	bool waits;                /* that message is neither sent nor told */
 	char *proven[PROVEN_MAX];
 	size_t n_proven;
-	unsigned refusals;	/* in a row */
-	int status;		/* the exit status, if it is not 0 */
+	unsigned refusals; /* in a row */
+	int status;        /* the exit status, if it is not 0 */
 	bool told_blocked;
 	uint64_t progress_usec; /* when the broker has taken or answered something last */
-	uint64_t tick_usec;	/* when progress is shown next */
-	uint64_t turn_usec;	/* when the next message may be sent, by the rate */
+	uint64_t tick_usec;     /* when progress is shown next */
+	uint64_t turn_usec;     /* when the next message may be sent, by the rate */
 };
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ static void flight_free(struct flight *f) {
 static void on_settled(uint64_t sent_as, enum session_result result, const char *reason, void *userdata) {
 	struct publish *p = userdata;
 
-	LIST_FOREACH(f, &p->flights, struct flight, node) {
+	LIST_FOREACH (f, &p->flights, struct flight, node) {
 		if (f->sent_as != sent_as)
 			continue;
 		publish_report_add(&p->report, f->number, &f->id, result, reason);
@@ -89,11 +89,12 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 	return a < b ? a : b;
 }
 
-/* Until something has come from the broker (0), `fd` is readable (1), or that time has come (-ETIME). on_broker: the broker is
- * what is waited for, and it may take too long (-ETIMEDOUT). */
+/* Until something has come from the broker (0), `fd` is readable (1), or that time has come (-ETIME). on_broker: the
+ * broker is what is waited for, and it may take too long (-ETIMEDOUT). */
 static int wait(struct publish *p, int fd, bool on_broker, uint64_t until) {
 	for (;;) {
-		uint64_t patience = on_broker ? clock_add_usec(p->progress_usec, p->options->timeout_usec) : USEC_INFINITY;
+		uint64_t patience =
+			on_broker ? clock_add_usec(p->progress_usec, p->options->timeout_usec) : USEC_INFINITY;
 		uint64_t tick = p->report.terminal ? p->tick_usec : USEC_INFINITY;
 		int r = session_wait(p->session, fd, earlier(earlier(patience, until), tick));
 		uint64_t now = clock_now_usec();
@@ -240,7 +241,7 @@ static int send_message(struct publish *p, const struct message *m) {
 	}
 	if (r >= 0 && alone)
 		r = wait_in_flight(p, 0);
-	if (r >= 0 && new && session_channel_is_open(p->channel) && p->n_proven < PROVEN_MAX)
+	if (r >= 0 && new &&session_channel_is_open(p->channel) && p->n_proven < PROVEN_MAX)
 		p->proven[p->n_proven++] = TAKE(proof);
 	return r;
 }
@@ -338,9 +339,9 @@ static int finish(struct publish *p, int r) {
 	} else if (r < 0 && (r != -EREMOTEIO || p->channel)) {
 		explain(p, r);
 	}
-	/* Whatever has no answer by now is unknown. */
-	if (p->channel)
-		(void)session_channel_close(TAKE(p->channel));
+	if (p->in_flight > 0)
+		session_give_up(p->session, r == -EINTR ? "interrupted before the broker confirmed it"
+							: "the broker has not confirmed it in time");
 	if (r < 0) {
 		long long rest = publish_input_rest(p->input);
 
@@ -351,7 +352,7 @@ static int finish(struct publish *p, int r) {
 }
 
 static void clear(struct publish *p) {
-	LIST_FOREACH(f, &p->flights, struct flight, node)
+	LIST_FOREACH (f, &p->flights, struct flight, node)
 		flight_free(f);
 	for (size_t i = 0; i < p->n_proven; i++)
 		free(p->proven[i]);

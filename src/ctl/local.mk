@@ -41,8 +41,11 @@ tests_unit_test_capacity_SOURCES = tests/unit/test_capacity.c tests/unit/check_m
 tests_unit_test_capacity_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 tests_unit_test_findings_SOURCES = tests/unit/test_findings.c tests/unit/check_main.h
 tests_unit_test_findings_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+check_PROGRAMS += tests/unit/test_ctl tests/unit/test_publish_input
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+tests_unit_test_publish_input_SOURCES = tests/unit/test_publish_input.c tests/unit/check_main.h tests/unit/scratch.h
+tests_unit_test_publish_input_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/amqp-execctl

@@ -78,11 +78,16 @@ static int read_property(const char *name, json_t *value, struct properties *p, 
 		const char *name;
 		struct text *to;
 	} texts[] = {
-		{"content_type", &p->content_type}, {"content_encoding", &p->content_encoding},
-		{"correlation_id", &p->correlation_id}, {"reply_to", &p->reply_to},
-		{"expiration", &p->expiration}, {"message_id", &p->message_id},
-		{"type", &p->type}, {"user_id", &p->user_id},
-		{"app_id", &p->app_id}, {"cluster_id", &p->cluster_id},
+		{"content_type", &p->content_type},
+		{"content_encoding", &p->content_encoding},
+		{"correlation_id", &p->correlation_id},
+		{"reply_to", &p->reply_to},
+		{"expiration", &p->expiration},
+		{"message_id", &p->message_id},
+		{"type", &p->type},
+		{"user_id", &p->user_id},
+		{"app_id", &p->app_id},
+		{"cluster_id", &p->cluster_id},
 	};
 
 	if (json_is_null(value))

@@ -17,16 +17,16 @@
 
 struct publish_input {
 	const struct publish_options *options; /* borrowed */
-	size_t next;	      /* the argument that comes next */
-	int fd;		      /* owned; what is being read; -1: nothing */
-	bool regular;	      /* reading it never waits */
+	size_t next;                           /* the argument that comes next */
+	int fd;                                /* owned; what is being read; -1: nothing */
+	bool regular;                          /* reading it never waits */
 	bool at_end;
-	bool skipping;	      /* the rest of a line that was too long */
-	const char *name;     /* borrowed: of what is being read */
+	bool skipping;           /* the rest of a line that was too long */
+	const char *name;        /* borrowed: of what is being read */
 	unsigned long long line; /* of it */
-	struct strbuf data;   /* what was read of it, */
-	size_t start;	      /* of which so much was taken, */
-	size_t searched;      /* and so much holds no newline */
+	struct strbuf data;      /* what was read of it, */
+	size_t start;            /* of which so much was taken, */
+	size_t searched;         /* and so much holds no newline */
 };
 
 int publish_input_new(const struct publish_options *o, struct publish_input **ret) {
@@ -124,7 +124,8 @@ static int read_piece(struct publish_input *i, char **ret_why) {
 		int error = errno;
 
 		close_this(i);
-		return fail(i->options->mode == PUBLISH_FILES ? -EINVAL : -EIO, ret_why, "%s: %s", i->name, strerror(error));
+		return fail(i->options->mode == PUBLISH_FILES ? -EINVAL : -EIO, ret_why, "%s: %s", i->name,
+			    strerror(error));
 	}
 	/* What was taken makes room. */
 	if (i->start > 0) {

@@ -24,9 +24,22 @@
 #define TRANSIENT 1
 
 enum {
-	OPTION_QUEUE = 256, OPTION_EXCHANGE, OPTION_ROUTING_KEY, OPTION_HEADER, OPTION_TIMESTAMP, OPTION_PRIORITY,
-	OPTION_PERSISTENT, OPTION_TRANSIENT, OPTION_RATE, OPTION_IN_FLIGHT, OPTION_TIMEOUT, OPTION_QUIET,
-	OPTION_FILE, OPTION_STDIN, OPTION_LINES, OPTION_JSON_LINES,
+	OPTION_QUEUE = 256,
+	OPTION_EXCHANGE,
+	OPTION_ROUTING_KEY,
+	OPTION_HEADER,
+	OPTION_TIMESTAMP,
+	OPTION_PRIORITY,
+	OPTION_PERSISTENT,
+	OPTION_TRANSIENT,
+	OPTION_RATE,
+	OPTION_IN_FLIGHT,
+	OPTION_TIMEOUT,
+	OPTION_QUIET,
+	OPTION_FILE,
+	OPTION_STDIN,
+	OPTION_LINES,
+	OPTION_JSON_LINES,
 	OPTION_TEXT, /* and the following ones: rows of text_properties */
 };
 
@@ -153,6 +166,16 @@ static int set_json(struct field *f, const char *value, const char **ret_why) {
 	return r;
 }
 
+static int set_integer(struct field *f, const char *value, const char **ret_why) {
+	int64_t n;
+
+	if (parse_integer(value, INT64_MIN, INT64_MAX, &n) < 0)
+		return fail(ret_why, "the value is no integer");
+	f->i = n;
+	f->kind = n >= INT32_MIN && n <= INT32_MAX ? FIELD_I32 : FIELD_I64;
+	return 0;
+}
+
 static int set_value(struct field *f, const char *type, const char *value, const char **ret_why) {
 	int r;
 
@@ -161,11 +184,8 @@ static int set_value(struct field *f, const char *type, const char *value, const
 		f->kind = r == 0 ? FIELD_STRING : FIELD_VOID;
 		return r;
 	}
-	if (strcmp(type, "int") == 0) {
-		r = parse_integer(value, INT64_MIN, INT64_MAX, &f->i);
-		f->kind = r == 0 ? FIELD_I64 : FIELD_VOID;
-		return r < 0 ? fail(ret_why, "the value is no integer") : 0;
-	}
+	if (strcmp(type, "int") == 0)
+		return set_integer(f, value, ret_why);
 	if (strcmp(type, "float") == 0) {
 		r = parse_float(value, &f->f);
 		f->kind = r == 0 ? FIELD_F64 : FIELD_VOID;

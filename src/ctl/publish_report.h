@@ -2,8 +2,8 @@
 /* What "publish" tells: each message that is missing, by its number, and the sums. */
 #pragma once
 
-#include <stdbool.h>
 #include "ctl/session.h"
+#include <stdbool.h>
 
 /* What else can become of a message, besides enum session_result: it was not sent. */
 #define PUBLISH_NOT_SENT (SESSION_UNKNOWN + 1)
@@ -11,12 +11,12 @@
 
 struct publish_report {
 	unsigned long long counts[PUBLISH_KINDS];
-	bool terminal;	    /* somebody looks on */
-	bool shown;	    /* a line of progress is on it */
-	bool open_end;	    /* how many were not sent is not known */
-	unsigned kind;	    /* of a row of messages that is not told yet: */
+	bool terminal;                  /* somebody looks on */
+	bool shown;                     /* a line of progress is on it */
+	bool open_end;                  /* how many were not sent is not known */
+	unsigned kind;                  /* of a row of messages that is not told yet: */
 	unsigned long long first, last; /* 0: there is none */
-	char *reason;	    /* owned */
+	char *reason;                   /* owned */
 };
 
 /* `id`: the message's, owned by the caller; absent: it has none. */

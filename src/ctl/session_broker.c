@@ -54,7 +54,8 @@ static void tell_problems(const struct config_problems *problems) {
 		size_t len = p->key ? strlen(p->key) : 0;
 		CLEANUP(free) char *line = NULL;
 
-		if (p->warning && (len < sizeof(credential) || strcmp(p->key + len - sizeof(credential) + 1, credential) != 0))
+		if (p->warning &&
+		    (len < sizeof(credential) || strcmp(p->key + len - sizeof(credential) + 1, credential) != 0))
 			continue;
 		if (config_problem_format(p, &line) == 0)
 			command_complain("%s", line);
@@ -92,7 +93,8 @@ static int choose(const struct config *c, const char *name, const struct config_
 	if (name)
 		command_complain("the configuration has no broker \"%s\"; it has: %s", name, strbuf_str(&names));
 	else
-		command_complain("the configuration has several brokers: give --broker, one of: %s", strbuf_str(&names));
+		command_complain("the configuration has several brokers: give --broker, one of: %s",
+				 strbuf_str(&names));
 	return EX_USAGE;
 }
 

@@ -17,7 +17,7 @@
 /* --- what comes -------------------------------------------------------------------------------------------------- */
 
 static void forget_arrived(struct session_channel *c) {
-	LIST_FOREACH(a, &c->arrived, struct arrival, node) {
+	LIST_FOREACH (a, &c->arrived, struct arrival, node) {
 		list_remove(&a->node);
 		message_free(a->message);
 		free(a);
@@ -197,8 +197,8 @@ static int begin(struct session_channel *c) {
 	return r;
 }
 
-/* After it was sent with the result `r`, until one of its answers has come. Only the second signal ends that: the answer that would
- * come afterwards is not to be taken for another one's. */
+/* After it was sent with the result `r`, until one of its answers has come. Only the second signal ends that: the
+ * answer that would come afterwards is not to be taken for another one's. */
 static int await(struct session_channel *c, int r, amqp_method_number_t answer, amqp_method_number_t other) {
 	struct session *s = c->session;
 	uint64_t deadline = clock_add_usec(clock_now_usec(), SESSION_ANSWER_USEC);
@@ -388,6 +388,6 @@ int session_nack(struct session_channel *c, uint64_t tag, bool multiple, bool re
 	int r = session_channel_usable(c);
 
 	return r < 0 ? r
-		     : session_sent(c->session, connection_send(&c->session->connection, c->number,
-								AMQP_BASIC_NACK_METHOD, &nack));
+		     : session_sent(c->session,
+				    connection_send(&c->session->connection, c->number, AMQP_BASIC_NACK_METHOD, &nack));
 }

@@ -13,7 +13,7 @@
 
 static const char *const result_names[] = {
 	[SESSION_CONFIRMED] = "confirmed", [SESSION_RETURNED] = "returned", [SESSION_NACKED] = "nacked",
-	[SESSION_REFUSED] = "refused",	   [SESSION_UNKNOWN] = "unknown",
+	[SESSION_REFUSED] = "refused",     [SESSION_UNKNOWN] = "unknown",
 };
 
 const char *session_result_to_string(enum session_result r) {
@@ -62,7 +62,7 @@ static void finish(struct session_channel *c, struct sent *p, enum session_resul
 }
 
 static bool mark_returned(struct session_channel *c, uint64_t digest, const struct sent *but) {
-	LIST_FOREACH(p, &c->sent, struct sent, node) {
+	LIST_FOREACH (p, &c->sent, struct sent, node) {
 		if (p->digest == digest && !p->returned && p != but) {
 			p->returned = true;
 			return true;
@@ -85,7 +85,7 @@ static void answer(struct session_channel *c, struct sent *p, bool taken) {
 }
 
 void session_publish_answer(struct session_channel *c, uint64_t tag, bool multiple, bool taken) {
-	LIST_FOREACH(p, &c->sent, struct sent, node) {
+	LIST_FOREACH (p, &c->sent, struct sent, node) {
 		if (p->number > tag && tag != 0)
 			break;
 		if (multiple || p->number == tag)
@@ -100,16 +100,20 @@ void session_publish_end(struct session_channel *c, unsigned close_code, const c
 
 	c->returned.state = RETURN_NONE;
 	/* Of several ones it is not known which the broker has meant, and those before that may have been taken. */
-	LIST_FOREACH(p, &c->sent, struct sent, node)
-		finish(c, p, single && soft ? SESSION_REFUSED : p->returned ? SESSION_RETURNED : SESSION_UNKNOWN,
+	LIST_FOREACH (p, &c->sent, struct sent, node)
+		finish(c, p,
+		       single && soft ? SESSION_REFUSED
+		       : p->returned  ? SESSION_RETURNED
+				      : SESSION_UNKNOWN,
 		       p->returned && !soft ? "no queue would get it" : reason);
 }
 
 /* --- returned messages ------------------------------------------------------------------------------------------- */
 
-/* basic.return does not say which publication it is about. What comes back is compared with what was sent: by a hash of all that
- * tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike). Of several that are
- * alike in all of it, the broker returns the first one first, and if it was not that one, nobody can tell. */
+/* basic.return does not say which publication it is about. What comes back is compared with what was sent: by a hash of
+ * all that tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike). Of
+ * several that are alike in all of it, the broker returns the first one first, and if it was not that one, nobody can
+ * tell. */
 #define FNV_START UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 
@@ -181,8 +185,8 @@ int session_publish_content(struct session_channel *c, const amqp_frame_t *frame
 		r->state = RETURN_BODY;
 	} else if (frame->frame_type == AMQP_FRAME_BODY && r->state == RETURN_BODY &&
 		   frame->payload.body_fragment.len <= r->left) {
-		r->digest = digest_bytes(r->digest, frame->payload.body_fragment.bytes,
-					 frame->payload.body_fragment.len);
+		r->digest =
+			digest_bytes(r->digest, frame->payload.body_fragment.bytes, frame->payload.body_fragment.len);
 		r->left -= frame->payload.body_fragment.len;
 	} else {
 		return -EPROTO;
@@ -245,7 +249,8 @@ static int send_body(struct session_channel *c, struct job *j, struct sent **p, 
 int session_publish(struct session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
 		    uint64_t deadline_usec, uint64_t *ret_number) {
 	struct session *s = c->session;
-	struct job j = {.message = (struct message *)m, .exchange = (char *)exchange, .routing_key = (char *)routing_key};
+	struct job j = {
+		.message = (struct message *)m, .exchange = (char *)exchange, .routing_key = (char *)routing_key};
 	CLEANUP(free) struct sent *p = NULL;
 	uint64_t number = c->published + 1;
 	int r = session_channel_usable(c);
