@@ -283,11 +283,15 @@ def test_the_daemons_configuration(broker, rabbit, name, tmp_path):
     assert publish(broker, "--config", path, "--broker", "bad", "--queue", queue, "x", url="").returncode == 69
     done = publish(broker, "--config", path, "--queue", queue, "x", url="")
     assert done.returncode == 64 and "good, bad" in done.err
+    secret = {"name": "good", "url": f"amqp://guest@127.0.0.1:{broker.port}", "credential": "password"}
+    path.write_text(configuration(brokers=[secret], queues=queues))
+    done = publish(broker, "--config", path, "--queue", queue, "z", url="", env={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert done.returncode == 0, done.err
     path.write_text("queues = 3;")
     done = publish(broker, "--config", path, "--queue", queue, "x", url="")
     assert done.returncode == 78 and f"{path}:1: queues" in done.err, done.err
     done = publish(broker, "--queue", queue, "y", url="", env={"AMQP_EXECCTL_URL": broker.url})
-    assert done.returncode == 0 and bodies(rabbit, queue) == [b"x", b"y"]
+    assert done.returncode == 0 and bodies(rabbit, queue) == [b"x", b"z", b"y"]
 
 
 def test_nobody_sees_the_password(broker, rabbit, name):
