@@ -200,13 +200,14 @@ int session_publish_content(struct session_channel *c, const amqp_frame_t *frame
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-/* Until a frame can be sent without waiting. What is begun is brought to its end: only a second signal counts then. */
+/* Until a frame can be sent without waiting. What is begun is brought to its end as far as the socket takes it: only a
+ * second signal counts then. */
 static int await_room(struct session_channel *c, bool begun, uint64_t deadline_usec) {
 	struct session *s = c->session;
 
 	for (;;) {
-		bool ready = !s->blocked && !c->held;
-		int r = session_poll(s, -1, ready, begun ? 1 : 0, deadline_usec);
+		bool ready = begun || (!s->blocked && !c->held);
+		int flags = session_poll(s, -1, ready, begun ? 1 : 0, deadline_usec), r = flags;
 
 		if (r == -ETIMEDOUT && s->blocked)
 			return session_fail(s, r, EX_TEMPFAIL, "the broker takes no publications for now: %s",
@@ -216,7 +217,7 @@ static int await_room(struct session_channel *c, bool begun, uint64_t deadline_u
 		r = session_channel_usable(c);
 		if (r < 0)
 			return r;
-		if (ready && !s->blocked && !c->held)
+		if (flags & SESSION_WRITABLE && (begun || (!s->blocked && !c->held)))
 			return 0;
 	}
 }
@@ -230,7 +231,9 @@ static int send_body(struct session_channel *c, struct job *j, struct sent **p, 
 
 		if (r == -ETIMEDOUT || r == -EINTR) {
 			(void)connection_fail(&s->connection, "given up in the middle of a message: %s", s->reason);
-			return session_lost(s);
+			(void)session_lost(s);
+			s->exit_status = r == -ETIMEDOUT ? EX_TEMPFAIL : EXIT_FAILURE;
+			return -ECONNABORTED;
 		}
 		if (r < 0)
 			return r;
