@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the manager, shared by its parts and nobody else: manager.c starts and runs, manager_uplink.c has the connections,
- * manager_member.c the queues, manager_reload.c takes another configuration, manager_report.c says how it goes, manager_stop.c
- * stops. */
+ * manager_member.c the queues, manager_reload.c takes another configuration, manager_report.c says how it goes,
+ * manager_handlers.c shows the handlers that run, manager_stop.c stops. */
 #pragma once
 
 #include <stdbool.h>
@@ -136,6 +136,7 @@ struct manager {
 	struct {
 		struct snapshot_broker *brokers; /* owned */
 		struct snapshot_queue *queues;	 /* owned */
+		struct queue_handler *handlers;	 /* owned */
 	} view; /* memory of the last snapshot */
 	uint64_t drain_until_usec;
 	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
@@ -244,6 +245,12 @@ void listen_plan_clear(struct listen_plan *p);
 static inline void listen_plan_clear_cleanup(struct listen_plan *p) {
 	listen_plan_clear(p);
 }
+
+/* --- manager_handlers.c ------------------------------------------------------------------------------------------ */
+
+/* control_callbacks.handlers, control_callbacks.kill */
+int manager_list_handlers(void *userdata, const struct queue_handler **ret, size_t *ret_n);
+int manager_kill_handler(void *userdata, const struct control_target *target, struct queue_handler *ret);
 
 /* --- manager_report.c -------------------------------------------------------------------------------------------- */
 

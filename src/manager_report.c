@@ -107,6 +107,7 @@ int manager_look(void *userdata, struct snapshot *ret) {
 void manager_view_clear(struct manager *m) {
 	free(m->view.brokers);
 	free(m->view.queues);
+	free(m->view.handlers);
 }
 
 /* --- STATUS= ------------------------------------------------------------------------------------------------------ */

@@ -6,10 +6,13 @@ libctl_a_SOURCES = \
 	%D%/columns.c %D%/columns.h \
 	%D%/command.c %D%/command.h \
 	%D%/command_drain.c \
+	%D%/command_handlers.c \
 	%D%/command_order.c \
 	%D%/command_reload.c \
 	%D%/command_status.c \
-	%D%/show.c %D%/show.h \
+	%D%/command_watch.c \
+	%D%/screen.c %D%/screen.h \
+	%D%/show.c %D%/show.h %D%/show_handlers.c %D%/show_status.c \
 	%D%/text.c %D%/text.h
 
 bin_PROGRAMS = amqp-execctl

@@ -11,6 +11,7 @@ libexecd_a_SOURCES += \
 	%D%/queue_reply.c %D%/queue_work.c \
 	%D%/queue.c %D%/queue.h %D%/queue_private.h %D%/queue_copy.c %D%/queue_lost.c %D%/queue_publish.c \
 	%D%/queue_refuse.c %D%/queue_reply.c %D%/queue_work.c \
+	%D%/queue_handlers.c %D%/queue_handlers.h \
 	%D%/rate.c %D%/rate.h \
 	%D%/record.c %D%/record.h \
 	%D%/report.c %D%/report.h \

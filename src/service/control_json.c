@@ -2,26 +2,12 @@
 #include "service/control_json.h"
 
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "base/strbuf.h"
 #include "service/json_text.h"
 
 /* jansson takes NULL, which stands for a lack of memory, wherever a value belongs, and makes the whole NULL: so what is put
  * together here is checked once, at the end. */
-
-/* "2026-01-31T12:00:00Z"; null for 0. */
-static json_t *time_to_json(uint64_t usec) {
-	time_t seconds = (time_t)(usec / USEC_PER_SEC);
-	char text[32];
-	struct tm tm;
-
-	if (usec == 0 || !gmtime_r(&seconds, &tm))
-		return json_null();
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(text);
-}
 
 static json_t *array_append(json_t *array, json_t *value) {
 	if (json_array_append_new(array, value) == 0)
@@ -93,7 +79,7 @@ static json_t *queue_to_json(const struct snapshot_queue *q) {
 static json_t *last_reload_to_json(const struct snapshot *s) {
 	if (s->last_reload_usec == 0)
 		return json_null();
-	return json_pack("{s:o, s:b, s:o}", "time", time_to_json(s->last_reload_usec), "ok", s->last_reload_ok, "reason",
+	return json_pack("{s:o, s:b, s:o}", "time", json_text_time(s->last_reload_usec), "ok", s->last_reload_ok, "reason",
 			 json_text_new(s->last_reload_reason));
 }
 
@@ -106,8 +92,8 @@ void control_json_status(const struct snapshot *s, struct strbuf *b) {
 		queues = array_append(queues, queue_to_json(&s->queues[i]));
 	json_text_append(b, json_pack("{s:o, s:I, s:o, s:b, s:o, s:{s:o, s:o}, s:o, s:{s:I, s:I}, s:o, s:o}",
 				      "version", json_text_new(s->version), "pid", (json_int_t)s->pid,
-				      "state", json_text_new(s->state), "ready", s->ready, "started", time_to_json(s->started_usec),
-				      "configuration", "path", json_text_new(s->config_path), "loaded", time_to_json(s->config_loaded_usec),
+				      "state", json_text_new(s->state), "ready", s->ready, "started", json_text_time(s->started_usec),
+				      "configuration", "path", json_text_new(s->config_path), "loaded", json_text_time(s->config_loaded_usec),
 				      "last_reload", last_reload_to_json(s),
 				      "handlers", "running", (json_int_t)s->running, "max", (json_int_t)s->max_handlers,
 				      "brokers", brokers, "queues", queues));

@@ -2,7 +2,9 @@
 #include "service/json_text.h"
 
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 
 json_t *json_text_new(const char *s) {
@@ -16,6 +18,17 @@ json_t *json_text_new(const char *s) {
 		return value;
 	strbuf_append_escaped(&escaped, s, strlen(s));
 	return escaped.failed ? NULL : json_string(strbuf_str(&escaped));
+}
+
+json_t *json_text_time(uint64_t usec) {
+	time_t seconds = (time_t)(usec / USEC_PER_SEC);
+	char text[32];
+	struct tm tm;
+
+	if (usec == 0 || !gmtime_r(&seconds, &tm))
+		return json_null();
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
 }
 
 static int append_piece(const char *data, size_t len, void *userdata) {

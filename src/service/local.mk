@@ -8,6 +8,7 @@ libexecd_a_SOURCES += \
 	%D%/monitor.c %D%/monitor.h \
 	%D%/monitor_json.c %D%/monitor_json.h \
 	%D%/control.c %D%/control.h \
+	%D%/control_handlers.c %D%/control_handlers.h \
 	%D%/control_json.c %D%/control_json.h \
 	%D%/http.c %D%/http.h %D%/http_private.h %D%/http_request.c \
 	%D%/http_route.c %D%/http_route.h \
