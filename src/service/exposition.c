@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -53,42 +54,66 @@ void exposition_label(struct strbuf *labels, const char *name, const char *value
 	strbuf_append_char(labels, '"');
 }
 
-/* There are many thousand lines if there are many queues: printf would take most of the time. */
-static void append_name(struct strbuf *b, const char *name, const char *suffix, const char *labels, const char *label,
-			const char *value) {
-	strbuf_append_str(b, name);
-	strbuf_append_str(b, suffix);
+/* There are many thousand lines if there are many queues: each is put together here, and appended as a whole. */
+#define LINE_SIZE 1024
+#define NUMBER_SIZE 24
+
+/* "NAME{LABELS} "; to p, where there is room. */
+static char *put_name(char *p, const char *name, const char *suffix, const char *labels, const char *label,
+		      const char *value) {
+	p = stpcpy(stpcpy(p, name), suffix);
 	if (*labels || label) {
-		strbuf_append_char(b, '{');
-		strbuf_append_str(b, labels);
+		*p++ = '{';
+		p = stpcpy(p, labels);
 		if (label) {
-			strbuf_append_str(b, *labels ? "," : "");
-			strbuf_append_str(b, label);
-			strbuf_append_str(b, "=\"");
-			strbuf_append_str(b, value);
-			strbuf_append_char(b, '"');
+			p = stpcpy(stpcpy(p, *labels ? "," : ""), label);
+			p = stpcpy(stpcpy(stpcpy(p, "=\""), value), "\"");
 		}
-		strbuf_append_char(b, '}');
+		*p++ = '}';
 	}
-	strbuf_append_char(b, ' ');
+	*p++ = ' ';
+	return p;
 }
 
-static void append_number(struct strbuf *b, uint64_t n) {
-	char digits[24];
-	size_t at = sizeof(digits);
+/* With the text of the number. */
+static void append_line(struct strbuf *b, const char *name, const char *suffix, const char *labels, const char *label,
+			const char *value, const char *number) {
+	char line[LINE_SIZE];
+	CLEANUP(free) char *large = NULL;
+	/* With room for the punctuation. */
+	size_t size = strlen(name) + strlen(suffix) + strlen(labels) + (label ? strlen(label) + strlen(value) : 0) +
+		      strlen(number) + 16;
+	char *p = line, *start;
 
-	digits[--at] = '\n';
+	if (size > sizeof(line))
+		p = large = malloc(size);
+	if (!p) {
+		b->failed = true;
+		return;
+	}
+	start = p;
+	p = stpcpy(put_name(p, name, suffix, labels, label, value), number);
+	*p++ = '\n';
+	strbuf_append(b, start, (size_t)(p - start));
+}
+
+/* The digits, at the end of the buffer. */
+static const char *format_number(uint64_t n, char buf[static NUMBER_SIZE]) {
+	char *p = buf + NUMBER_SIZE - 1;
+
+	*p = '\0';
 	do {
-		digits[--at] = (char)('0' + n % 10);
+		*--p = (char)('0' + n % 10);
 		n /= 10;
 	} while (n > 0);
-	strbuf_append(b, digits + at, sizeof(digits) - at);
+	return p;
 }
 
 static void append_sample(struct strbuf *b, const char *name, const char *suffix, const char *labels, const char *label,
 			  const char *value, uint64_t n) {
-	append_name(b, name, suffix, labels, label, value);
-	append_number(b, n);
+	char number[NUMBER_SIZE];
+
+	append_line(b, name, suffix, labels, label, value, format_number(n, number));
 }
 
 void exposition_count(struct strbuf *b, const char *name, const char *labels, const char *label, const char *value,
@@ -96,20 +121,17 @@ void exposition_count(struct strbuf *b, const char *name, const char *labels, co
 	append_sample(b, name, "", labels, label, value, n);
 }
 
-static void append_seconds(struct strbuf *b, double seconds) {
+static void append_seconds(struct strbuf *b, const char *name, const char *suffix, const char *labels, double seconds) {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%.6f", seconds);
 
 	/* A sum that is too long for that has no use for its fraction. */
-	if (n < 0 || n >= (int)sizeof(text))
-		n = snprintf(text, sizeof(text), "%.17g", seconds);
-	strbuf_append(b, text, (size_t)n);
-	strbuf_append_char(b, '\n');
+	if (snprintf(text, sizeof(text), "%.6f", seconds) >= (int)sizeof(text))
+		(void)snprintf(text, sizeof(text), "%.17g", seconds);
+	append_line(b, name, suffix, labels, NULL, NULL, text);
 }
 
 void exposition_seconds(struct strbuf *b, const char *name, const char *labels, double seconds) {
-	append_name(b, name, "", labels, NULL, NULL);
-	append_seconds(b, seconds);
+	append_seconds(b, name, "", labels, seconds);
 }
 
 /* "0.005", "2.5", "1800" */
@@ -129,7 +151,6 @@ void exposition_histogram(struct strbuf *b, const char *name, const char *labels
 	}
 	n += h->counts[bounds->n];
 	append_sample(b, name, "_bucket", labels, "le", "+Inf", n);
-	append_name(b, name, "_sum", labels, NULL, NULL);
-	append_seconds(b, h->sum);
+	append_seconds(b, name, "_sum", labels, h->sum);
 	append_sample(b, name, "_count", labels, NULL, NULL, n);
 }

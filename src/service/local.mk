@@ -27,5 +27,5 @@ tests_unit_test_control_SOURCES = tests/unit/test_control.c tests/unit/http_clie
 tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/http_client.h tests/unit/scratch.h
 tests_unit_test_http_target_SOURCES = tests/unit/test_http_target.c
 tests_unit_test_listen_SOURCES = tests/unit/test_listen.c tests/unit/scratch.h
-tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c
+tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c tests/unit/metrics_golden.h
 tests_unit_test_status_SOURCES = tests/unit/test_status.c
