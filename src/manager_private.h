@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the manager, shared by its parts and nobody else: manager.c starts and runs, manager_uplink.c has the connections,
- * manager_member.c the queues, manager_reload.c takes another configuration, manager_report.c says how it goes,
- * manager_handlers.c shows the handlers that run, manager_stop.c stops. */
+ * manager_member.c the queues, manager_past.c what those have counted that are gone, manager_reload.c takes another configuration,
+ * manager_report.c says how it goes, manager_handlers.c shows the handlers that run, manager_stop.c stops. */
 #pragma once
 
 #include <stdbool.h>
@@ -71,6 +71,13 @@ struct member {
 	unsigned occupied; /* handlers of such ones; likewise */
 };
 
+/* What queues have counted that are gone. */
+struct past {
+	struct list queues; /* of manager_past.c, owned: those that are remembered by name; n of them */
+	size_t n;
+	struct queue_counters others; /* the sums of those before */
+};
+
 /* What a new configuration has changed. */
 struct changes {
 	const char **added, **removed, **changed; /* owned arrays of queues' names; valid until manager_tidy */
@@ -83,6 +90,8 @@ struct reload {
 	sd_event_source *timer; /* owned; while one is under way */
 	bool again;	       /* wanted once more, since it began */
 	uint64_t done_usec;    /* of the last one that has ended; CLOCK_REALTIME; 0: there was none */
+	uint64_t n_taken;      /* that have ended with another configuration in force */
+	uint64_t n_failed;     /* that have not */
 	char *refusal;	       /* owned; why the last one was refused; NULL: it was not */
 };
 
@@ -128,7 +137,7 @@ struct manager {
 	struct dispatcher dispatcher;
 	struct list uplinks; /* struct uplink, owned: in the order of the configuration, retired ones last */
 	struct list members; /* struct member, owned: likewise, leaving ones last */
-	struct queue_counters past; /* of queues that are gone */
+	struct past past;
 	enum manager_state state;
 	struct reload reload;
 	struct listening listening;
@@ -210,6 +219,17 @@ struct member *manager_find_member(struct manager *m, const struct config_queue 
  * closes connections that nobody uses. Not from a callback of theirs: those ask for it with manager_tidy_soon. */
 void manager_tidy(struct manager *m);
 void manager_tidy_soon(struct manager *m);
+
+/* --- manager_past.c ---------------------------------------------------------------------------------------------- */
+
+void past_init(struct past *past);
+void past_clear(struct past *past);
+/* Remembers what a queue that goes has counted. */
+void past_keep(struct past *past, const struct config_queue *queue, const struct queue_view *view);
+/* One of the same name at a broker of the same name takes that over. */
+void past_give(struct past *past, struct queue *q);
+/* Of all of them. */
+void past_sum(const struct past *past, struct queue_counters *ret);
 
 /* --- manager_take.c ---------------------------------------------------------------------------------------------- */
 

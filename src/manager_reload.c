@@ -60,6 +60,10 @@ static void manager_end_reload(struct manager *m, const struct control_reload_re
 	m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
 	m->reload.done_usec = clock_realtime_usec();
 	if (m->reload.refusal)
+		m->reload.n_failed++;
+	else
+		m->reload.n_taken++;
+	if (m->reload.refusal)
 		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", m->reload.refusal)),
 			  "reload refused, the configuration of before stays in force: %s", m->reload.refusal);
 	systemd_reloaded(m->systemd);
@@ -139,6 +143,7 @@ static int manager_begin_reload(struct manager *m) {
 		r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
 	if (r < 0) {
 		m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
+		m->reload.n_failed++;
 		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
 			  "cannot read %s anew: %s", m->config->path, strerror(-r));
 		return r;

@@ -143,6 +143,7 @@ static void compare(struct manager *m, const struct plan *p, struct changes *c) 
 			c->n_unchanged++;
 			continue;
 		}
+		past_give(&m->past, s->queue);
 		before = manager_find_member(m, &p->config->queues[i]);
 		if (!before) {
 			c->added[c->n_added++] = name;

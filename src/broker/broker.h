@@ -40,6 +40,19 @@ enum consumer_state {
 	CONSUMER_FAILED,    /* its queue is missing, declared differently, deleted, refused ...; tries again after a delay */
 };
 
+/* Why a connection is not up, by kind. */
+enum broker_failure {
+	BROKER_FAILURE_UNREACHABLE, /* no address, refused, no answer in time */
+	BROKER_FAILURE_TLS,
+	BROKER_FAILURE_LOGIN,	  /* refused, or a bad handshake */
+	BROKER_FAILURE_CLOSED,	  /* by the broker, with connection.close */
+	BROKER_FAILURE_HEARTBEAT, /* none came */
+	BROKER_FAILURE_LOST,	  /* end of file, reset, another error of the socket */
+	BROKER_FAILURE_STUCK,	  /* our thread made no progress, and was freed by a shutdown of the socket */
+	BROKER_FAILURE_OTHER,
+	BROKER_FAILURES,
+};
+
 /* Why a state was entered. */
 struct broker_report {
 	const char *reason;  /* one printable line without secrets; NULL if there is nothing to say. Borrowed for the call. */
@@ -122,5 +135,7 @@ int broker_stop(struct broker *b, uint64_t timeout_usec);
  * first call that finds it overdue shuts the socket down to free it. For the watchdog. */
 uint64_t broker_overdue_usec(struct broker *b, uint64_t now_usec);
 
+/* "unreachable", "tls", ... */
+const char *broker_failure_to_string(enum broker_failure f);
 const char *broker_state_to_string(enum broker_state s);
 const char *consumer_state_to_string(enum consumer_state s);

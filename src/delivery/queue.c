@@ -298,6 +298,7 @@ struct queue *queue_free(struct queue *q) {
 	free(q->reason);
 	free(q->probe_reason);
 	free(q->copy_trouble);
+	failure_clear(&q->last_failure);
 	config_unref(q->tree);
 	free(q);
 	return NULL;
@@ -332,8 +333,11 @@ void queue_counters_add(struct queue_counters *to, const struct queue_counters *
 	to->lost += from->lost;
 }
 
-void queue_inherit(struct queue *q, const struct queue_counters *counters) {
-	queue_counters_add(&q->counters, counters);
+void queue_inherit(struct queue *q, const struct queue_view *from) {
+	queue_counters_add(&q->counters, &from->counters);
+	statistics_add(&q->statistics, from->statistics);
+	if (from->last_failure)
+		failure_inherit(&q->last_failure, from->last_failure);
 }
 
 void queue_stop(struct queue *q, const char *why) {
@@ -361,6 +365,7 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .reason = q->reason,
 				   .attempted = q->attempted,
 				   .consumed = q->consumed,
+				   .cause = q->cause,
 				   .by_operator = q->state == QUEUE_PAUSED && q->cause == PAUSE_OPERATOR,
 				   .cancelled = (q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED) && q->cancels == 0,
 				   .copy_trouble = q->copy_trouble,
@@ -370,7 +375,12 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .publishing = q->n[DELIVERY_PUBLISHING],
 				   .answering = q->n_answering,
 				   .held = q->n[DELIVERY_HELD],
-				   .counters = q->counters};
+				   .unacknowledged = queue_count_unsettled(q),
+				   .failures = q->failures,
+				   .oldest_usec = queue_oldest_usec(q),
+				   .counters = q->counters,
+				   .statistics = &q->statistics,
+				   .last_failure = q->last_failure.time_usec ? &q->last_failure : NULL};
 }
 
 const struct config_queue *queue_config(const struct queue *q) {

@@ -14,6 +14,7 @@
 #include "service/control_handlers.h"
 #include "service/control_json.h"
 #include "service/http_route.h"
+#include "service/metrics_route.h"
 
 #define TYPE_JSON "application/json"
 /* That many users who may not ask are told in the log; more of them are no news. */
@@ -93,6 +94,13 @@ static void on_status(struct http_request *request, void *userdata) {
 	}
 	control_json_status(&s, &body);
 	http_respond(request, 200, TYPE_JSON, &body);
+}
+
+static void on_metrics(struct http_request *request, void *userdata) {
+	struct control *c = userdata;
+	struct snapshot s;
+
+	metrics_respond(request, c->callbacks->look(c->userdata, &s), &s);
 }
 
 /* --- orders ------------------------------------------------------------------------------------------------------ */
@@ -302,6 +310,7 @@ void control_reload_done(struct control *c, const struct control_reload_result *
 /* To drain is to pause and then to look until nothing runs, which the client does. */
 static const struct http_route routes[] = {
 	{"GET", "v1/status", on_status},           {"POST", "v1/reload", on_reload},
+	{"GET", "v1/metrics", on_metrics},         {"GET", "metrics", on_metrics},
 	{"POST", "v1/pause", on_pause_all},        {"POST", "v1/resume", on_resume_all},
 	{"POST", "v1/drain", on_pause_all},        {"POST", "v1/queues/@/pause", on_pause},
 	{"POST", "v1/queues/@/resume", on_resume}, {"POST", "v1/queues/@/drain", on_pause},

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/control_json.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 #include "service/json_text.h"
 
@@ -61,10 +63,45 @@ static json_t *counters_to_json(const struct queue_counters *c) {
 	return object;
 }
 
-static json_t *queue_to_json(const struct snapshot_queue *q) {
+static json_t *last_failure_to_json(const struct failure *f) {
+	if (!f)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "time", json_text_time(f->time_usec), "message_id",
+			 json_text_new(f->message_id), "how", json_text_new(f->how), "decision", json_text_new(f->decision),
+			 "text", json_text_new(f->text));
+}
+
+/* JSON knows no other numbers than finite ones, and nobody needs more digits. */
+static json_t *rate_to_json(double rate) {
+	return json_real(round(rate * 1e4) / 1e4);
+}
+
+/* How it has been doing. */
+static json_t *health_to_json(const struct snapshot_queue *q) {
 	const struct queue_view *v = &q->view;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "rate", rate_to_json(q->rate), "failure_rate",
+			 rate_to_json(q->failure_rate), "last_failure", last_failure_to_json(v->last_failure),
+			 "messages_ready", q->depth_known ? count_to_json(q->messages_ready) : json_null(),
+			 "consumers", q->depth_known ? count_to_json(q->consumers) : json_null(),
+			 "oldest_seconds", json_real((double)(q->oldest_usec / USEC_PER_MSEC) / 1e3),
+			 "unacknowledged", (json_int_t)v->unacknowledged, "breaker_failures", (json_int_t)v->failures);
+}
+
+static json_t *merge(json_t *object, json_t *more) {
+	int r = object && more ? json_object_update(object, more) : -1;
+
+	json_decref(more);
+	if (r == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *queue_to_json(const struct snapshot_queue *q) {
+	const struct queue_view *v = &q->view;
+	json_t *object =
+		json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 			 "name", json_text_new(q->name), "broker", json_text_new(q->broker),
 			 "state", json_text_new(queue_state_to_string(v->state)), "reason", json_text_new(v->reason),
 			 "paused_by_operator", q->paused_by_operator, "leaving", q->leaving,
@@ -74,6 +111,8 @@ static json_t *queue_to_json(const struct snapshot_queue *q) {
 			 "waiting", (json_int_t)v->waiting, "running", (json_int_t)v->running,
 			 "publishing", (json_int_t)v->publishing, "answering", (json_int_t)v->answering,
 			 "held", (json_int_t)v->held, "counters", counters_to_json(&v->counters));
+
+	return merge(object, health_to_json(q));
 }
 
 static json_t *last_reload_to_json(const struct snapshot *s) {

@@ -11,6 +11,12 @@
 
 #include "delivery/queue.h"
 
+/* What a connection has been through since the start of the daemon. */
+struct snapshot_connection {
+	uint64_t connects;
+	uint64_t failures[BROKER_FAILURES];
+};
+
 /* One broker, with its connections. */
 struct snapshot_broker {
 	const char *name;
@@ -22,6 +28,7 @@ struct snapshot_broker {
 	const char *publishing_state; /* of that one */
 	const char *publishing_reason;
 	bool blocked; /* the broker takes no publications for now */
+	struct snapshot_connection consuming, publishing;
 };
 
 struct snapshot_queue {
@@ -32,6 +39,12 @@ struct snapshot_queue {
 	struct queue_view view;
 	unsigned prefetch;
 	unsigned concurrency;
+	double rate;	      /* messages a second whose handling has ended, see decay.h */
+	double failure_rate;  /* those among them that were not to be acknowledged */
+	uint64_t oldest_usec; /* how long the oldest message in hand has been there; 0: there is none */
+	bool depth_known;     /* what the broker has told of the queue last, when it was asked; else the next two say nothing */
+	uint64_t messages_ready;
+	uint64_t consumers;
 };
 
 struct snapshot {
@@ -46,6 +59,9 @@ struct snapshot {
 					nothing */
 	bool last_reload_ok;
 	const char *last_reload_reason; /* why it failed; NULL if it did not */
+	uint64_t reloads_taken;	     /* that have ended with another configuration in force */
+	uint64_t reloads_failed;     /* that have not */
+	uint64_t log_lines_dropped;
 	unsigned max_handlers;
 	unsigned running; /* handlers, of all queues */
 	const struct snapshot_broker *brokers;
