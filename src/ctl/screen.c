@@ -185,7 +185,11 @@ static void append_line(struct strbuf *b, const char *line, size_t len, size_t w
 		full |= width > 0 && used + columns > width;
 		if (full)
 			continue;
-		strbuf_append(b, line + i, n);
+		/* All that comes from outside is escaped already; nothing else is let through, either. */
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			strbuf_append_char(b, '?');
+		else
+			strbuf_append(b, line + i, n);
 		used += columns;
 	}
 	/* At the end of a full line this would take away its last character. */

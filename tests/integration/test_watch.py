@@ -249,6 +249,16 @@ def test_blocks_without_a_terminal(control):
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\namqp-execd 9.9: running .*", blocks[0].split(", process")[0])
 
 
+@NEEDS_TMUX
+def test_a_terminal_that_can_do_nothing(control, terminal):
+    t = terminal(100, 50)
+    t.run(f"TERM=dumb {command(control.path, 'status', '--watch', '0.2')}; echo status $?")
+    wait_until(lambda: t.screen().count("two words  consuming") >= 2, what="two blocks")
+    assert t.state() == (True, False) and "q: quit" not in t.screen()
+    t.type("C-c")
+    t.wait("status 0")
+
+
 def test_a_line_of_json_each(control):
     with spawn(control.path, "status", "--watch", "0.1", "--json") as watch:
         assert [json.loads(watch.stdout.readline()) for _ in range(3)] == [STATUS] * 3
