@@ -63,7 +63,7 @@ def test_usage():
 def test_help_of_everything():
     general = run("--help")
     assert general.returncode == 0 and general.stderr == ""
-    commands = ("status", "handlers", "kill", "reload", "pause", "resume", "drain")
+    commands = ("status", "handlers", "kill", "reload", "pause", "resume", "drain", "check")
     for command in commands:
         assert re.search(rf"^  {command} ", general.stdout, re.M)
         result = run(command, "--help")
@@ -337,7 +337,7 @@ def complete(*words, path):
 
 
 def test_completion(control):
-    assert complete("", path=control.path) == ["status", "handlers", "kill", "reload", "pause", "resume", "drain", "--socket",
+    assert complete("", path=control.path) == ["status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "--socket",
                                                "--instance", "--help", "--version"]
     assert complete("re", path=control.path) == ["reload", "resume"]
     assert complete("status", "--", path=control.path) == ["--json", "--watch", "--help"]
@@ -350,4 +350,6 @@ def test_completion(control):
     assert complete("drain", "m", path=control.path) == ["mail"]
     assert complete("--socket", str(control.path), "resume", "ma", path="/nonexistent") == ["mail"]
     assert complete("drain", "--timeout", "", path=control.path) == [""]
+    assert complete("check", "--", path=control.path) == ["--config", "--user", "--json", "--quiet", "--broker", "--help"]
+    assert complete("check", "--config", "x.conf", "ma", path=control.path) == ["mail"]
     assert complete("pause", "m", path="/nonexistent") == [""]
