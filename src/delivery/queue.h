@@ -63,7 +63,7 @@ void queue_release_lanes(struct queue *q);
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it takes one of the broker's channels;
+/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it needs one of the broker's channels;
  * if none is left, it is degraded, and tries again after a growing delay. 0, or -ENOTCONN once the broker has been stopped. */
 int queue_start(struct queue *q);
 
@@ -105,6 +105,7 @@ struct queue_view {
 	unsigned publishing;
 	unsigned answering; /* of these, for which a copy may still have to be published */
 	unsigned held;
+	struct queue_depth depth; /* of the queue at the broker */
 	struct queue_counters counters;
 };
 

@@ -32,7 +32,9 @@ static const struct snapshot_broker brokers[] = {
 	 .has_publisher = true,
 	 .publishing_state = "waiting",
 	 .publishing_reason = "refused",
-	 .blocked = true},
+	 .blocked = true,
+	 .consuming = {.connects = 3, .failures = {[BROKER_FAILURE_CLOSED] = 2}},
+	 .publishing = {.connects = 1, .failures = {[BROKER_FAILURE_UNREACHABLE] = 4, [BROKER_FAILURE_OTHER] = 5}}},
 	{.name = "backup", .host = "mq2", .port = 5671, .state = "waiting", .reason = "connection refused"},
 };
 static const char *state = "running";
@@ -116,6 +118,9 @@ START_TEST(status_tells_everything) {
 						    .paused_by_operator = true,
 						    .prefetch = 1,
 						    .concurrency = 2,
+						    .depth_known = true,
+						    .messages_ready = 8,
+						    .consumers = 9,
 						    .view = {.state = QUEUE_PROBING,
 							     .reason = "r",
 							     .attempted = true,
@@ -154,14 +159,16 @@ START_TEST(status_tells_everything) {
 		"\"last_reload\":{\"time\":\"2026-01-31T12:00:02Z\",\"ok\":false,\"reason\":\"refused\"},"
 		"\"handlers\":{\"running\":2,\"max\":16},\"brokers\":["
 		"{\"name\":\"main\",\"host\":\"mq1\",\"port\":5672,\"state\":\"up\",\"reason\":null,"
-		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true}},"
+		"\"connects\":3,\"failures\":{\"closed\":2},"
+		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true,\"connects\":1,"
+		"\"failures\":{\"unreachable\":4,\"other\":5}}},"
 		"{\"name\":\"backup\",\"host\":\"mq2\",\"port\":5671,\"state\":\"waiting\",\"reason\":\"connection "
-		"refused\",\"publisher\":null}],"
+		"refused\",\"connects\":0,\"failures\":{},\"publisher\":null}],"
 		"\"queues\":[{\"name\":\"a\\\"b\",\"broker\":\"main\",\"state\":\"probing\",\"reason\":\"r\",\"paused_"
 		"by_operator\":true,"
 		"\"leaving\":true,\"attempted\":true,\"consumed\":false,\"copy_trouble\":\"c\",\"worker_trouble\":"
 		"\"w\",\"prefetch\":1,"
-		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,"
+		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,\"messages_ready\":8,\"consumers\":9,"
 		"\"counters\":{\"delivered\":10,\"acked\":11,\"requeued\":12,\"retried\":13,\"rejected\":14,"
 		"\"replied\":15,"
 		"\"replies_unroutable\":16,\"forwarded\":17,\"copies_failed\":18,\"reused\":19,\"returned\":20,"
