@@ -43,6 +43,7 @@ struct line {
 	char *reason; /* owned; why it is not up */
 	char **reasons; /* owned, by address of the broker: why it could not be reached last, since it was up; or NULL */
 	bool overdue; /* its thread makes no progress; logged */
+	struct snapshot_connection counts; /* and of those that it has taken the place of */
 };
 
 /* A broker's connections. Owned by the manager. */
@@ -192,6 +193,8 @@ const char *uplink_name(const struct uplink *l);
 int uplink_publish(struct uplink *l);
 /* Tells the queue if there is no connection: who comes later has missed that. */
 void uplink_introduce(const struct uplink *l, struct queue *q);
+/* What the connections of `from`, which it takes the place of, have counted goes on being counted here. */
+void uplink_inherit(struct uplink *l, const struct uplink *from);
 /* Closes both connections in an orderly way, at the latest after the time. */
 void uplink_close(struct uplink *l, uint64_t timeout_usec);
 /* Both are closed. */

@@ -24,8 +24,8 @@ static void log_changes(const struct changes *c) {
 	log_names(LOG_EVENT_QUEUE_ADDED, "added", c->added, c->n_added);
 	log_names(LOG_EVENT_QUEUE_CHANGED, "changed", c->changed, c->n_changed);
 	log_names(LOG_EVENT_QUEUE_REMOVED, "removed; what it has begun is finished", c->removed, c->n_removed);
-	log_event(LOG_EVENT_RELOADED, LOG_NOTICE, NULL, 0, "reloaded: %zu queue(s) added, %zu changed, %zu removed, %zu unchanged",
-		  c->n_added, c->n_changed, c->n_removed, c->n_unchanged);
+	log_event(LOG_EVENT_RELOADED, LOG_NOTICE, NULL, 0, "reloaded: %zu queue%s added, %zu changed, %zu removed, %zu unchanged",
+		  c->n_added, PLURAL(c->n_added), c->n_changed, c->n_removed, c->n_unchanged);
 }
 
 /* The first error, as the reason of the refusal; with how many there are. */

@@ -22,9 +22,11 @@ static void look_at_uplink(const struct uplink *l, struct snapshot_broker *ret) 
 					.port = a->port,
 					.state = broker_state_to_string(l->consuming.state),
 					.reason = l->consuming.reason,
+					.consuming = l->consuming.counts,
 					.has_publisher = l->publisher != NULL,
 					.publishing_state = broker_state_to_string(l->publishing.state),
 					.publishing_reason = l->publishing.reason,
+					.publishing = l->publishing.counts,
 					.blocked = l->blocked};
 }
 
@@ -41,6 +43,9 @@ static void look_at_member(const struct member *s, struct snapshot_queue *ret) {
 	ret->rate = decay_rate(&ret->view.statistics->rate, now);
 	ret->failure_rate = decay_rate(&ret->view.statistics->failure_rate, now);
 	ret->oldest_usec = ret->view.oldest_usec && ret->view.oldest_usec < now ? now - ret->view.oldest_usec : 0;
+	ret->depth_known = ret->view.depth.known;
+	ret->messages_ready = ret->view.depth.messages_ready;
+	ret->consumers = ret->view.depth.consumers;
 	ret->paused_by_operator = ret->view.by_operator;
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/strbuf.h"
-#include "broker/broker.h"
 
 static const struct {
 	int status;
@@ -30,17 +29,6 @@ static const struct {
 	{AMQP_STATUS_UNEXPECTED_STATE, "the broker broke the protocol"},
 	{AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD, "the broker does not offer the authentication mechanism PLAIN"},
 };
-
-static const char *const failure_names[] = {
-	[BROKER_FAILURE_UNREACHABLE] = "unreachable", [BROKER_FAILURE_TLS] = "tls",
-	[BROKER_FAILURE_LOGIN] = "login",	      [BROKER_FAILURE_CLOSED] = "closed",
-	[BROKER_FAILURE_HEARTBEAT] = "heartbeat",     [BROKER_FAILURE_LOST] = "lost",
-	[BROKER_FAILURE_STUCK] = "stuck",	      [BROKER_FAILURE_OTHER] = "other",
-};
-
-const char *broker_failure_to_string(enum broker_failure f) {
-	return failure_names[f];
-}
 
 const char *error_from_status(int status) {
 	for (size_t i = 0; i < sizeof(status_texts) / sizeof(status_texts[0]); i++)

@@ -75,12 +75,15 @@ uint32_t queue_random(void) {
 
 static const struct consumer_callbacks consumer_callbacks;
 
-/* With a consumer, which is added now if there is none. -ENOBUFS, -ENOMEM: there can be none for now. -ENOTCONN. */
-static int ask(struct queue *q) {
-	int r = 0;
+/* -ENOBUFS, -ENOMEM: there can be no consumer for now. -ENOTCONN. */
+static int need_consumer(struct queue *q) {
+	return q->consumer ? 0 : broker_add_consumer(q->broker, q->tree, q->config, &consumer_callbacks, q, &q->consumer);
+}
 
-	if (!q->consumer)
-		r = broker_add_consumer(q->broker, q->tree, q->config, &consumer_callbacks, q, &q->consumer);
+/* With a consumer, which is added now if there is none. Errors as above. */
+static int ask(struct queue *q) {
+	int r = need_consumer(q);
+
 	return r < 0 ? r : consumer_consume(q->consumer, q->prefetch);
 }
 
@@ -147,6 +150,7 @@ static void queue_lacks_number(struct queue *q, const char *reason) {
 	uint64_t delay = backoff_next_usec(&q->number_backoff, queue_random());
 
 	q->consumer = consumer_free(q->consumer);
+	q->depth.known = false;
 	q->cancels = 0;
 	ask_later(q, delay);
 	queue_degrade(q, LOG_WARNING, reason, delay);
@@ -204,12 +208,20 @@ static void on_cancelled(void *userdata) {
 	queue_check_stopped(q);
 }
 
+static void on_depth(const struct queue_depth *depth, void *userdata) {
+	struct queue *q = userdata;
+
+	/* Whoever wants to know looks: nobody is woken up for a number. */
+	q->depth = *depth;
+}
+
 static const struct consumer_callbacks consumer_callbacks = {
 	.message = queue_work_on_message,
 	.state = on_consumer_state,
 	.lost = queue_lost_on_lost,
 	.unsettled = queue_lost_on_unsettled,
 	.cancelled = on_cancelled,
+	.depth = on_depth,
 };
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
@@ -307,7 +319,12 @@ struct queue *queue_free(struct queue *q) {
 int queue_start(struct queue *q) {
 	q->begun = true;
 	/* That its broker is down it may have been told already. */
-	return queue_is_taking(q) && !q->wanted ? queue_consume(q, q->config->prefetch) : 0;
+	if (queue_is_taking(q) && !q->wanted)
+		return queue_consume(q, q->config->prefetch);
+	/* By an operator, who wants to know all the same how deep it is; if that cannot be known, it is no failure. */
+	if (q->state == QUEUE_PAUSED)
+		(void)need_consumer(q);
+	return 0;
 }
 
 void queue_occupy(struct queue *q, unsigned slots) {
@@ -375,6 +392,7 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .publishing = q->n[DELIVERY_PUBLISHING],
 				   .answering = q->n_answering,
 				   .held = q->n[DELIVERY_HELD],
+				   .depth = q->depth,
 				   .unacknowledged = queue_count_unsettled(q),
 				   .failures = q->failures,
 				   .oldest_usec = queue_oldest_usec(q),

@@ -64,7 +64,7 @@ void queue_release_lanes(struct queue *q);
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it takes one of the broker's channels;
+/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it needs one of the broker's channels;
  * if none is left, it is degraded, and tries again after a growing delay. 0, or -ENOTCONN once the broker has been stopped. */
 int queue_start(struct queue *q);
 
@@ -112,6 +112,7 @@ struct queue_view {
 	unsigned unacknowledged; /* messages in hand that can still be settled */
 	unsigned failures;  /* of handlers, in a row */
 	uint64_t oldest_usec; /* when the oldest message in hand came; monotonic; 0: there is none */
+	struct queue_depth depth; /* of the queue at the broker */
 	struct queue_counters counters;
 	const struct statistics *statistics; /* borrowed until the next event */
 	const struct failure *last_failure;  /* likewise; NULL: there was none */

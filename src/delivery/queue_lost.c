@@ -55,9 +55,9 @@ void queue_lost_on_lost(uint64_t epoch, void *userdata) {
 
 	if (waiting + held + running + publishing > 0)
 		log_event(LOG_EVENT_CHANNEL_LOST, LOG_WARNING, LOG_FIELDS(log_string("AMQP_QUEUE", q->config->name)),
-			  "queue=%s channel lost with %u waiting, %u held and %u running message(s), %u being published: "
+			  "queue=%s channel lost with %u waiting, %u held and %u running message%s, %u being published: "
 			  "if the queue is still there, the broker delivers them again; running handlers go on",
-			  q->config->name, waiting, held, running, publishing);
+			  q->config->name, waiting, held, running, PLURAL(running), publishing);
 	queue_work_arm_held(q);
 	queue_check_stopped(q);
 	queue_changed(q);

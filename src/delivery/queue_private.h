@@ -41,6 +41,7 @@ struct queue {
 	bool wanted;	 /* the consumer was told to consume, or is to be when there is one */
 	unsigned prefetch; /* what it was told, or is to be */
 	bool flowing;	 /* it consumes, by what the broker room has told last */
+	struct queue_depth depth; /* by what the broker room has told last */
 	unsigned cancels; /* told to cancel, not yet confirmed */
 	const char *stop_reason; /* borrowed; while STOPPING or STOPPED */
 	unsigned occupied; /* handlers of the same queue that run elsewhere */

@@ -37,7 +37,7 @@ static int append_piece(const char *data, size_t len, void *userdata) {
 }
 
 void json_text_append(struct strbuf *b, json_t *value) {
-	if (!value || json_dump_callback(value, append_piece, b, JSON_COMPACT) < 0)
+	if (!value || json_dump_callback(value, append_piece, b, JSON_COMPACT | JSON_REAL_PRECISION(12)) < 0)
 		b->failed = true;
 	json_decref(value);
 	strbuf_append_char(b, '\n');

@@ -11,10 +11,10 @@
 
 #include "delivery/queue.h"
 
-/* What a connection has been through since the start of the daemon. */
+/* One connection, since the start. */
 struct snapshot_connection {
-	uint64_t connects;
-	uint64_t failures[BROKER_FAILURES];
+	uint64_t connects; /* logins that were complete */
+	uint64_t failures[BROKER_FAILURES]; /* by enum broker_failure: attempts that failed, and connections that were lost */
 };
 
 /* One broker, with its connections. */
@@ -24,11 +24,12 @@ struct snapshot_broker {
 	uint16_t port;
 	const char *state;  /* of the connection that consumes: "connecting", "up", "waiting", "stopped" */
 	const char *reason; /* why it is not up; NULL if it is */
-	bool has_publisher; /* there is a second connection, that publishes; without it the next three say nothing */
+	struct snapshot_connection consuming; /* that connection */
+	bool has_publisher; /* there is a second connection, that publishes; without it the rest says nothing */
 	const char *publishing_state; /* of that one */
 	const char *publishing_reason;
+	struct snapshot_connection publishing;
 	bool blocked; /* the broker takes no publications for now */
-	struct snapshot_connection consuming, publishing;
 };
 
 struct snapshot_queue {
@@ -39,12 +40,12 @@ struct snapshot_queue {
 	struct queue_view view;
 	unsigned prefetch;
 	unsigned concurrency;
+	bool depth_known; /* by the broker's last answer; without it the next two say nothing */
+	uint64_t messages_ready; /* that no consumer has */
+	uint64_t consumers; /* of anybody */
 	double rate;	      /* messages a second whose handling has ended, see decay.h */
 	double failure_rate;  /* those among them that were not to be acknowledged */
 	uint64_t oldest_usec; /* how long the oldest message in hand has been there; 0: there is none */
-	bool depth_known;     /* what the broker has told of the queue last, when it was asked; else the next two say nothing */
-	uint64_t messages_ready;
-	uint64_t consumers;
 };
 
 struct snapshot {

@@ -297,6 +297,27 @@ def test_counters_never_go_down(broker, rabbit, daemon, ledger, name, tmp_path):
     d.stop()
 
 
+def test_brokers_and_depths(broker, rabbit, daemon, ledger, name):
+    """What connections have been through, and what the broker says of a queue; nothing of one that is not there."""
+    q, missing = rabbit.declare(name()), name("missing")
+    port, = free_ports(1)
+    d = daemon(configuration(
+        brokers=[{"name": "main", "url": broker.url}, {"name": "gone", "url": f"amqp://127.0.0.1:{port}"}], monitor={"queue_interval": "1s"},
+        queues=[{"name": n, "broker": b, "handler": handler("ledger", ledger)} for n, b in ((q, "main"), (missing, "main"), ("q", "gone"))]))
+    wait_until(lambda: metrics(d).by("broker_failures_total", "reason", broker="gone").get("unreachable", 0) >= 2, what="two attempts")
+    m = metrics(d)
+    assert m.of("broker_up", broker="main", connection="consuming") == 1 == m.of("broker_connects_total", broker="main")
+    assert m.of("broker_up", broker="gone") == 0 == m.of("broker_connects_total", broker="gone") == m.of("broker_blocked", broker="gone")
+    assert not m.by("broker_failures_total", "reason", broker="main")
+    assert d.ask("POST", f"/v1/queues/{q}/pause")[0] == 200
+    rabbit.publish_many(q, ["x"] * 3)
+    wait_until(lambda: metrics(d).by("queue_messages_ready", "queue") == {q: 3}, what="three ready")
+    m = metrics(d)
+    assert [dict(labels)["queue"] for n, labels in m if n == "amqp_execd_queue_messages_ready"] == [q]
+    assert m.of("queue_consumers", queue=q) == 0
+    d.stop()
+
+
 def test_a_pause_is_counted_once_over_a_reload(broker, rabbit, daemon, ledger, name):
     q = rabbit.declare(name())
 

@@ -51,7 +51,7 @@ def test_values_of_labels_are_told():
             ("amqp_execd_handler_exits_total", names_of(("delivery", "statistics.c"), "end_names")),
             ("amqp_execd_pauses_total", names_of(("delivery", "statistics.c"), "cause_names")),
             ("amqp_execd_queue_state", names_of(("delivery", "queue.c"), "queue_state_names")),
-            ("amqp_execd_broker_failures_total", names_of(("broker", "error.c"), "failure_names"))):
+            ("amqp_execd_broker_failures_total", names_of(("broker", "broker.c"), "broker_failure_names"))):
         told = set(re.findall(r"^\.Ql (\w+)", manual()[name], re.MULTILINE))
         assert len(values) >= 3
         # A worker's "ack" is explained, too.

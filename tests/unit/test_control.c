@@ -34,7 +34,9 @@ static const struct snapshot_broker brokers[] = {
 	 .has_publisher = true,
 	 .publishing_state = "waiting",
 	 .publishing_reason = "refused",
-	 .blocked = true},
+	 .blocked = true,
+	 .consuming = {.connects = 3, .failures = {[BROKER_FAILURE_CLOSED] = 2}},
+	 .publishing = {.connects = 1, .failures = {[BROKER_FAILURE_UNREACHABLE] = 4, [BROKER_FAILURE_OTHER] = 5}}},
 	{.name = "backup", .host = "mq2", .port = 5671, .state = "waiting", .reason = "connection refused"},
 };
 static const char *state = "running";
@@ -227,13 +229,25 @@ END_TEST
 /* --- status --- */
 
 START_TEST(status_tells_everything) {
+	static char how[] = "exit 65", words[] = "no \"disk\"";
+	static const struct failure failure = {
+		.time_usec = 1769860803 * USEC_PER_SEC, .how = how, .decision = "reject", .text = words};
 	static const struct snapshot_queue queue = {.name = "a\"b",
 						    .broker = "main",
 						    .leaving = true,
 						    .paused_by_operator = true,
 						    .prefetch = 1,
 						    .concurrency = 2,
+						    .depth_known = true,
+						    .messages_ready = 8,
+						    .consumers = 9,
+						    .rate = 1.23456,
+						    .failure_rate = 0.25,
+						    .oldest_usec = 1250999,
 						    .view = {.state = QUEUE_PROBING,
+							     .unacknowledged = 30,
+							     .failures = 31,
+							     .last_failure = &failure,
 							     .reason = "r",
 							     .attempted = true,
 							     .copy_trouble = "c",
@@ -271,19 +285,22 @@ START_TEST(status_tells_everything) {
 		"\"last_reload\":{\"time\":\"2026-01-31T12:00:02Z\",\"ok\":false,\"reason\":\"refused\"},"
 		"\"handlers\":{\"running\":2,\"max\":16},\"brokers\":["
 		"{\"name\":\"main\",\"host\":\"mq1\",\"port\":5672,\"state\":\"up\",\"reason\":null,"
-		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true}},"
+		"\"connects\":3,\"failures\":{\"closed\":2},"
+		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true,\"connects\":1,"
+		"\"failures\":{\"unreachable\":4,\"other\":5}}},"
 		"{\"name\":\"backup\",\"host\":\"mq2\",\"port\":5671,\"state\":\"waiting\",\"reason\":\"connection "
-		"refused\",\"publisher\":null}],"
+		"refused\",\"connects\":0,\"failures\":{},\"publisher\":null}],"
 		"\"queues\":[{\"name\":\"a\\\"b\",\"broker\":\"main\",\"state\":\"probing\",\"reason\":\"r\",\"paused_"
 		"by_operator\":true,"
 		"\"leaving\":true,\"attempted\":true,\"consumed\":false,\"copy_trouble\":\"c\",\"worker_trouble\":"
 		"\"w\",\"prefetch\":1,"
-		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,"
+		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,\"messages_ready\":8,\"consumers\":9,"
 		"\"counters\":{\"delivered\":10,\"acked\":11,\"requeued\":12,\"retried\":13,\"rejected\":14,"
 		"\"replied\":15,"
 		"\"replies_unroutable\":16,\"forwarded\":17,\"copies_failed\":18,\"reused\":19,\"returned\":20,"
-		"\"lost\":21},\"rate\":0.0,\"failure_rate\":0.0,\"last_failure\":null,\"messages_ready\":null,"
-		"\"consumers\":null,\"oldest_seconds\":0.0,\"unacknowledged\":0,\"breaker_failures\":0}]}\n");
+		"\"lost\":21},\"rate\":1.2346,\"failure_rate\":0.25,\"last_failure\":{\"time\":\"2026-01-31T12:00:03Z\","
+		"\"message_id\":null,\"how\":\"exit 65\",\"decision\":\"reject\",\"text\":\"no \\\"disk\\\"\"},"
+		"\"oldest_seconds\":1.25,\"unacknowledged\":30,\"breaker_failures\":31}]}\n");
 }
 END_TEST
 
