@@ -3,10 +3,12 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 
-from harness import wait_until
+from harness import end_process, wait_until
 
 
 class Terminal:
@@ -17,8 +19,20 @@ class Terminal:
         self._socket = os.path.join(self._folder, "socket")
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "xterm", "HOME": self._folder, **environment}
         shell = ["env", "-i", *(f"{k}={v}" for k, v in {**self._environment, "TERM": "screen", "PS1": "$ "}.items()), "bash", "--norc", "--noprofile"]
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), *shell)
-        self.wait("$")
+        # setpriv: ends with us, even if we are killed.
+        self._server = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "tmux", "-D", "-S", self._socket, "-f", "/dev/null"],
+                                        env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            wait_until(self._listens, what="a tmux server")
+            self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), *shell)
+            self.wait("$")
+        except BaseException:
+            self.close()
+            raise
+
+    def _listens(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(self._socket) == 0
 
     def _tmux(self, *arguments):
         return subprocess.run(["tmux", "-S", self._socket, *arguments], env=self._environment, stdin=subprocess.DEVNULL, capture_output=True,
@@ -61,7 +75,5 @@ class Terminal:
             raise AssertionError(f"{e}; the screen:\n{self.screen()}") from None
 
     def close(self):
-        try:
-            self._tmux("kill-server")
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        end_process(self._server, signal.SIGTERM, timeout=15)
+        shutil.rmtree(self._folder, ignore_errors=True)
