@@ -73,6 +73,8 @@ static void on_settled(uint64_t sent_as, enum session_result result, const char 
 	p->progress_usec = clock_now_usec();
 	if (result == SESSION_CONFIRMED)
 		p->refusals = 0;
+	if (result == SESSION_REFUSED)
+		p->status = session_exit_status(p->session);
 }
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
@@ -149,7 +151,6 @@ static int open_channel(struct publish *p) {
 
 /* The broker has closed the channel. A new one, if that can go on. */
 static int renew_channel(struct publish *p) {
-	p->status = session_exit_status(p->session);
 	(void)session_channel_close(p->channel);
 	p->channel = NULL;
 	if (++p->refusals >= REFUSALS_MAX) {
@@ -212,13 +213,13 @@ static int hand_over(struct publish *p, const struct message *m) {
 /* Sends the message when its turn has come. */
 static int send_message(struct publish *p, const struct message *m) {
 	CLEANUP(free) char *proof = proof_of(m);
-	bool alone, new;
+	bool alone, unproven;
 	int r = 0;
 
 	if (!proof)
 		return -ENOMEM;
-	new = !is_proven(p, proof);
-	alone = new || m->body_size > ALONE_SIZE;
+	unproven = !is_proven(p, proof);
+	alone = unproven || m->body_size > ALONE_SIZE;
 	r = wait_turn(p);
 	while (r >= 0 && p->waits) {
 		if (!session_channel_is_open(p->channel)) {
@@ -241,7 +242,7 @@ static int send_message(struct publish *p, const struct message *m) {
 	}
 	if (r >= 0 && alone)
 		r = wait_in_flight(p, 0);
-	if (r >= 0 && new &&session_channel_is_open(p->channel) && p->n_proven < PROVEN_MAX)
+	if (r >= 0 && unproven && session_channel_is_open(p->channel) && p->n_proven < PROVEN_MAX)
 		p->proven[p->n_proven++] = TAKE(proof);
 	return r;
 }
@@ -260,7 +261,7 @@ static int read_message(struct publish *p, struct message **ret) {
 			publish_report_flush(&p->report);
 			command_complain("%s", why ? why : "cannot read");
 			p->report.open_end = true;
-			p->status = EX_NOINPUT;
+			p->status = EXIT_FAILURE;
 			return 0;
 		}
 		if (r != -EAGAIN) {
@@ -333,6 +334,9 @@ static int finish(struct publish *p, int r) {
 
 	if (r >= 0)
 		r = wait_in_flight(p, 0);
+	/* It was lost with the last message. */
+	if (r >= 0 && !session_is_up(p->session))
+		explain(p, -ECONNABORTED);
 	if (r == -EINTR) {
 		(void)drain_after_signal(p);
 		p->status = EXIT_FAILURE;
@@ -369,7 +373,8 @@ int command_publish(struct ctl *ctl, const struct command *command, int argc, ch
 	list_init(&p.flights);
 	if (publish_options_read(command, argc, argv, &options, &status) > 0)
 		return status;
-	p.report.terminal &= !options.quiet;
+	/* Who types lines does not want them to be overwritten. */
+	p.report.terminal &= !options.quiet && (options.mode <= PUBLISH_FILES || !isatty(STDIN_FILENO));
 	status = session_open(&options.session, command->name, &p.session);
 	if (status != 0)
 		return status;

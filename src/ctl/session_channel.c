@@ -54,6 +54,8 @@ static int on_close(struct session_channel *c, const amqp_channel_close_t *close
 		error_format_text(&close->reply_text, c->close_text, sizeof(c->close_text));
 		error_from_close(close->reply_code, &close->reply_text, c->reason, sizeof(c->reason));
 		c->phase = CHANNEL_OF_SESSION_CLOSED;
+		/* Whoever is called back may want to know. */
+		(void)session_channel_usable(c);
 		session_publish_end(c, c->close_code, c->reason);
 		forget_arrived(c);
 	}
@@ -172,8 +174,9 @@ int session_channel_frame(struct session_channel *c, const amqp_frame_t *frame) 
 int session_channel_usable(struct session_channel *c) {
 	struct session *s = c->session;
 
+	/* A channel that was never open has no reason of its own: then it is still the session's. */
 	if (!s->connection.up)
-		return session_fail(s, -ECONNABORTED, s->exit_status, "%s", c->reason);
+		return c->reason[0] ? session_fail(s, -ECONNABORTED, EX_UNAVAILABLE, "%s", c->reason) : -ECONNABORTED;
 	if (c->phase != CHANNEL_OF_SESSION_CLOSED)
 		return 0;
 	s->close_code = c->close_code;

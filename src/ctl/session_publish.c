@@ -61,14 +61,13 @@ static void finish(struct session_channel *c, struct sent *p, enum session_resul
 	free(p);
 }
 
-static bool mark_returned(struct session_channel *c, uint64_t digest, const struct sent *but) {
+static void mark_returned(struct session_channel *c, uint64_t digest) {
 	LIST_FOREACH (p, &c->sent, struct sent, node) {
-		if (p->digest == digest && !p->returned && p != but) {
+		if (p->digest == digest && !p->returned) {
 			p->returned = true;
-			return true;
+			return;
 		}
 	}
-	return false;
 }
 
 static void answer(struct session_channel *c, struct sent *p, bool taken) {
@@ -79,7 +78,7 @@ static void answer(struct session_channel *c, struct sent *p, bool taken) {
 	} else {
 		/* What is returned is never refused as well: it was another one of the same content. */
 		if (p->returned)
-			(void)mark_returned(c, p->digest, p);
+			mark_returned(c, p->digest);
 		finish(c, p, SESSION_NACKED, "a queue is full, or the broker failed internally (basic.nack)");
 	}
 }
@@ -193,20 +192,21 @@ int session_publish_content(struct session_channel *c, const amqp_frame_t *frame
 	}
 	if (r->left == 0) {
 		r->state = RETURN_NONE;
-		(void)mark_returned(c, r->digest, NULL);
+		mark_returned(c, r->digest);
 	}
 	return 0;
 }
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-/* Until a frame can be sent without waiting. What is begun is brought to its end: only a second signal counts then. */
+/* Until a frame can be sent without waiting. What is begun is brought to its end as far as the socket takes it: only a
+ * second signal counts then. */
 static int await_room(struct session_channel *c, bool begun, uint64_t deadline_usec) {
 	struct session *s = c->session;
 
 	for (;;) {
-		bool ready = !s->blocked && !c->held;
-		int r = session_poll(s, -1, ready, begun ? 1 : 0, deadline_usec);
+		bool ready = begun || (!s->blocked && !c->held);
+		int flags = session_poll(s, -1, ready, begun ? 1 : 0, deadline_usec), r = flags;
 
 		if (r == -ETIMEDOUT && s->blocked)
 			return session_fail(s, r, EX_TEMPFAIL, "the broker takes no publications for now: %s",
@@ -216,21 +216,23 @@ static int await_room(struct session_channel *c, bool begun, uint64_t deadline_u
 		r = session_channel_usable(c);
 		if (r < 0)
 			return r;
-		if (ready && !s->blocked && !c->held)
+		if (flags & SESSION_WRITABLE && (begun || (!s->blocked && !c->held)))
 			return 0;
 	}
 }
 
 /* The rest of the body. Once the last piece of it was handed over the broker may have the message. */
-static int send_body(struct session_channel *c, struct job *j, struct sent **p, uint64_t deadline_usec) {
+static int send_body(struct session_channel *c, struct job *j, struct sent **p, uint64_t patience_usec) {
 	struct session *s = c->session;
 
 	while (content_left(j) > 0) {
-		int r = await_room(c, true, deadline_usec);
+		int r = await_room(c, true, clock_add_usec(clock_now_usec(), patience_usec));
 
 		if (r == -ETIMEDOUT || r == -EINTR) {
 			(void)connection_fail(&s->connection, "given up in the middle of a message: %s", s->reason);
-			return session_lost(s);
+			(void)session_lost(s);
+			s->exit_status = r == -ETIMEDOUT ? EX_TEMPFAIL : EXIT_FAILURE;
+			return -ECONNABORTED;
 		}
 		if (r < 0)
 			return r;
@@ -252,7 +254,10 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 	struct job j = {
 		.message = (struct message *)m, .exchange = (char *)exchange, .routing_key = (char *)routing_key};
 	CLEANUP(free) struct sent *p = NULL;
-	uint64_t number = c->published + 1;
+	uint64_t number = c->published + 1, now = clock_now_usec();
+	uint64_t patience = deadline_usec == USEC_INFINITY ? USEC_INFINITY
+			    : deadline_usec > now          ? deadline_usec - now
+							   : 0;
 	int r = session_channel_usable(c);
 
 	if (r == 0)
@@ -274,7 +279,7 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 		c->n_sent++;
 	}
 	r = content_begin(&s->connection, c->number, &j);
-	r = r < 0 ? session_lost(s) : send_body(c, &j, &p, deadline_usec);
+	r = r < 0 ? session_lost(s) : send_body(c, &j, &p, patience);
 	/* It is among those that were called back for. */
 	if (r < 0 && c->published < number)
 		return r;

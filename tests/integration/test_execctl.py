@@ -117,7 +117,7 @@ def test_usage():
 def test_help_of_everything():
     general = run("--help")
     assert general.returncode == 0 and general.stderr == ""
-    for command in ("status", "reload", "pause", "resume", "drain", "check"):
+    for command in ("status", "reload", "pause", "resume", "drain", "check", "publish"):
         assert re.search(rf"^  {command} ", general.stdout, re.M)
         result = run(command, "--help")
         assert result.returncode == 0 and result.stdout.startswith(f"Usage: amqp-execctl {command}")
@@ -332,12 +332,14 @@ def complete(*words, path):
 
 
 def test_completion(control):
-    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "check", "--socket", "--instance",
-                                               "--help", "--version"]
+    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "check", "publish", "--socket",
+                                               "--instance", "--help", "--version"]
     assert complete("re", path=control.path) == ["reload", "resume"]
     assert complete("status", "--", path=control.path) == ["--json", "--help"]
     assert complete("pause", "", path=control.path) == ["--all", "--broker", "--help", "mail", r"two\ words"]
     assert complete("drain", "m", path=control.path) == ["mail"]
+    assert complete("publish", "--ti", path=control.path) == ["--timestamp", "--timeout"]
+    assert complete("publish", "--queue", "", path=control.path) == [""]
     assert complete("--socket", str(control.path), "resume", "ma", path="/nonexistent") == ["mail"]
     assert complete("drain", "--timeout", "", path=control.path) == [""]
     assert complete("check", "--", path=control.path) == ["--config", "--user", "--json", "--quiet", "--broker", "--help"]
