@@ -59,7 +59,7 @@ void connection_clear(struct connection *c) {
 	empty_amqp_pool(&c->pool);
 }
 
-static int fail(struct connection *c, enum broker_failure failure, const char *format, va_list args) {
+static int PRINTF_LIKE(3, 0) fail(struct connection *c, enum broker_failure failure, const char *format, va_list args) {
 	(void)vsnprintf(c->reason, sizeof(c->reason), format, args);
 	c->failure = failure;
 	c->up = false;

@@ -17,12 +17,17 @@ static void expect_harmless(const struct strbuf *b) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	/* The width by the input, so that tables are cut, too. */
+	const struct show_options options = {
+		.now = 1769860800, .width = size % 4 == 0 ? 0 : 20 + size % 100, .lines = size % 3 * 8};
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 	json_t *value = json_loadb((const char *)data, size, JSON_ALLOW_NUL, NULL);
 
 	if (!value)
 		return 0;
-	show_status(value, 1769860800, false, &b);
+	show_status(value, &options, &b);
+	show_handlers(value, &options, &b);
+	show_killed(value, &b);
 	show_queues(value, &b);
 	show_reload(value, &b);
 	show_problems(json_object_get(value, "problems"), false, &b);
