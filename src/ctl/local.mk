@@ -9,6 +9,8 @@ libctl_a_SOURCES = \
 	%D%/command_order.c \
 	%D%/command_reload.c \
 	%D%/command_status.c \
+	%D%/filter.c %D%/filter.h \
+	%D%/letter.c %D%/letter.h \
 	%D%/show.c %D%/show.h \
 	%D%/text.c %D%/text.h
 
@@ -19,6 +21,10 @@ amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(JANSSON_LIBS) -lm
 check_PROGRAMS += tests/unit/test_ctl
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_letter
+tests_unit_test_letter_SOURCES = tests/unit/test_letter.c
+tests_unit_test_letter_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) -lm
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/amqp-execctl
