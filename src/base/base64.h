@@ -12,3 +12,7 @@ static inline size_t base64_size(size_t len) {
 
 /* Appends base64_size(len) characters. A long input may be given in pieces of multiples of three bytes. */
 void base64_append(struct strbuf *b, const void *data, size_t len);
+
+/* Appends the bytes that len characters stand for: the standard alphabet, padded, nothing else in between. -EINVAL: they are not
+ * that, or not as base64_append writes them (bits that say nothing are 0); b has what came before the mistake. -ENOMEM. */
+int base64_decode(struct strbuf *b, const char *text, size_t len);

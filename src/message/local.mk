@@ -2,6 +2,7 @@
 libexecd_a_SOURCES += \
 	%D%/field.c %D%/field.h \
 	%D%/gojson.c %D%/gojson.h \
+	%D%/headers.c %D%/headers.h \
 	%D%/json.c %D%/json.h \
 	%D%/marks.c %D%/marks.h \
 	%D%/message.c %D%/message.h \

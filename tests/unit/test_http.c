@@ -290,7 +290,7 @@ START_TEST(slow_senders_are_cut_off) {
 	struct http_limits limits = http_limits_default;
 	CLEANUP(strbuf_free) struct strbuf got = STRBUF_INIT;
 	CLEANUP(fd_close) int fd = -1;
-	uint64_t begun = clock_now_usec();
+	uint64_t begun = clock_now_usec(), due = begun;
 	bool closed = false;
 
 	limits.request_usec = 500 * USEC_PER_MSEC;
@@ -299,7 +299,10 @@ START_TEST(slow_senders_are_cut_off) {
 	ck_assert(client_send(event, fd, "POST /echo/a HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"));
 	while (!closed) {
 		ck_assert_uint_lt(clock_now_usec(), begun + CLIENT_PATIENCE_USEC);
-		(void)send(fd, "x", 1, MSG_NOSIGNAL);
+		if (clock_now_usec() >= due) {
+			(void)send(fd, "x", 1, MSG_NOSIGNAL);
+			due += 10 * USEC_PER_MSEC;
+		}
 		client_turn(event);
 		closed = client_receive(fd, &got);
 	}
