@@ -7,10 +7,16 @@ libctl_a_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/command_drain.c \
 	%D%/command_order.c \
+	%D%/command_peek.c \
 	%D%/command_reload.c \
+	%D%/command_replay.c \
 	%D%/command_status.c \
 	%D%/filter.c %D%/filter.h \
 	%D%/letter.c %D%/letter.h \
+	%D%/look.c %D%/look.h \
+	%D%/look_json.c %D%/look_private.h \
+	%D%/replay.c %D%/replay.h \
+	%D%/replay_tell.c \
 	%D%/show.c %D%/show.h \
 	%D%/text.c %D%/text.h
 
