@@ -93,7 +93,9 @@ static amqp_table_entry_t entry_true(const char *name) {
 static void connection_name(const struct connection *c, struct strbuf *b) {
 	char host[256];
 
-	if (c->broker->connection_name) {
+	if (c->name) {
+		strbuf_append_str(b, c->name);
+	} else if (c->broker->connection_name) {
 		strbuf_append_str(b, c->broker->connection_name);
 	} else {
 		if (gethostname(host, sizeof(host)) < 0)
@@ -155,6 +157,7 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 	if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply->reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
 		const amqp_connection_close_t *close = reply->reply.decoded;
 
+		c->close_code = close->reply_code;
 		if (close->reply_code == AMQP_ACCESS_REFUSED)
 			c->login_refused = c->refused = true;
 		error_from_close(close->reply_code, &close->reply_text, text, sizeof(text));
@@ -256,6 +259,7 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 	if (c->tried == 0)
 		c->login_refused = false;
 	c->refused = false;
+	c->close_code = 0;
 	link_busy(c->link, clock_add_usec(start, clock_add_usec(timeout, RESOLVE_USEC)));
 	r = connection_dial(c, wake_fd, wake, userdata);
 	if (r == 0) {

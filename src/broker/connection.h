@@ -13,6 +13,7 @@
 struct connection {
 	struct link *link;		    /* borrowed */
 	const struct config_broker *broker; /* borrowed */
+	const char *name;		    /* borrowed: how the broker lists it; NULL: as configured, or the daemon's */
 	bool publisher;			    /* the broker's second connection: its name says so */
 	size_t address;			    /* index of the one in use or tried last */
 	size_t tried;			    /* failures in a row, since one worked or the thread was told to back off */
@@ -28,6 +29,7 @@ struct connection {
 	bool up;			    /* logged in, and nothing has failed since */
 	bool login_refused;		    /* an address tried since the last wait refused the login */
 	bool refused;			    /* the address tried last did */
+	uint16_t close_code;		    /* of the connection.close that ended the last login; 0: there was none */
 	char reason[REASON_MAX];	    /* why the last call failed */
 };
 

@@ -8,6 +8,7 @@
 #include "config/document.h"
 #include "config/reader.h"
 #include "config/section.h"
+#include "config/url.h"
 
 /* What a reference is to: the tree that others see is its first member. */
 struct shared_config {
@@ -129,4 +130,53 @@ bool config_queue_can(const struct config_queue *q, enum outcome outcome) {
 
 bool config_queue_publishes(const struct config_queue *q) {
 	return q->dead_letter.present || q->reply.present || q->forward.present || config_queue_can(q, OUTCOME_RETRY);
+}
+
+/* What the URL says goes before the defaults, which are those of the broker's keys. */
+static int set_address(struct config_address *a, const struct url *u) {
+	const struct {
+		char **to;
+		const char *from;
+	} texts[] = {{&a->host, u->host}, {&a->vhost, u->vhost}, {&a->username, u->username}, {&a->password, u->password}};
+
+	a->port = u->port;
+	a->tls = u->tls;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		if (!texts[i].from)
+			continue;
+		secret_free(*texts[i].to);
+		*texts[i].to = strdup(texts[i].from);
+		if (!*texts[i].to)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int config_from_url(const char *url, const char **ret_why, struct config **ret) {
+	CLEANUP(config_unref) struct config *c = NULL;
+	CLEANUP(url_clear) struct url u = {0};
+	struct reader reader = {.partial = true};
+	int r = url_parse(url, &u, ret_why);
+
+	if (r == 0)
+		r = config_new("", &c);
+	if (r < 0)
+		return r;
+	c->brokers = calloc(1, sizeof(*c->brokers));
+	if (!c->brokers)
+		return -ENOMEM;
+	c->n_brokers = 1;
+	reader.config = c;
+	reader_read_section(&reader, SECTION_BROKER, NULL, NULL, c->brokers);
+	strbuf_free(&reader.path);
+	if (reader.error < 0)
+		return reader.error;
+	r = set_address(c->brokers[0].addresses, &u);
+	if (r < 0)
+		return r;
+	c->brokers[0].name = strdup("default");
+	if (!c->brokers[0].name)
+		return -ENOMEM;
+	*ret = TAKE(c);
+	return 0;
 }

@@ -345,6 +345,10 @@ int config_examine(const char *path, struct config_problems *problems, struct co
 int config_load_for(const char *path, const struct privileges *privileges, struct config_problems *problems,
 		    struct config **ret);
 
+/* A configuration of one broker, at this URL, and everything else at its default, which needs no file and has no queues. -ENOMEM.
+ * -EINVAL: *ret_why (static) says what is wrong with the URL. */
+int config_from_url(const char *url, const char **ret_why, struct config **ret);
+
 struct config *config_ref(struct config *c);
 /* Drops a reference; the last one frees the tree and wipes the passwords. Thread-safe. NULL-safe, returns NULL. */
 struct config *config_unref(struct config *c);

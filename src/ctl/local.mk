@@ -17,16 +17,22 @@ libctl_a_SOURCES = \
 	%D%/look_json.c %D%/look_private.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/replay_tell.c \
+	%D%/interrupt.c %D%/interrupt.h \
+	%D%/session.c %D%/session.h \
+	%D%/session_broker.c \
+	%D%/session_channel.c \
+	%D%/session_private.h \
+	%D%/session_publish.c \
 	%D%/show.c %D%/show.h \
 	%D%/text.c %D%/text.h
 
 bin_PROGRAMS = amqp-execctl
 amqp_execctl_SOURCES = %D%/main.c
-amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(JANSSON_LIBS) -lm
+amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_ctl
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
-tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) -lm
+tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_letter
 tests_unit_test_letter_SOURCES = tests/unit/test_letter.c

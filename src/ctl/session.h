@@ -24,15 +24,14 @@
 #define SESSION_CHANNELS_MAX 16
 
 struct session;
-struct channel_of_session;
-typedef struct channel_of_session session_channel;
+struct session_channel;
 
 /* --- which broker ------------------------------------------------------------------------------------------------ */
 
-/* As given on the command line; all borrowed, NULL: not given. */
+/* As given on the command line; NULL: not given. */
 struct session_options {
-	const char *url;
-	const char *config;
+	char *url;            /* owned */
+	const char *config;   /* borrowed, as the next one */
 	const char *broker;
 };
 
@@ -93,7 +92,7 @@ bool session_is_up(const struct session *s);
 /* The broker takes no publications for now (connection.blocked), and what it says about it. NULL: it does. */
 const char *session_blocked(const struct session *s);
 
-/* "HOST:PORT, virtual host NAME", of the address in use or tried last. Good as long as the session. */
+/* The URL of the address in use or tried last, without the password. Good until the next call. */
 const char *session_where(struct session *s);
 
 /* From now on only a further signal ends a wait: for what is to be brought to its end after one. */
@@ -106,14 +105,14 @@ int session_wait(struct session *s, int fd, uint64_t deadline_usec);
 /* --- channels ---------------------------------------------------------------------------------------------------- */
 
 /* -EMFILE: SESSION_CHANNELS_MAX, or as many as the broker allows, are open. */
-int session_channel_open(struct session *s, session_channel **ret);
+int session_channel_open(struct session *s, struct session_channel **ret);
 
 /* Closes it (what is not settled goes back to its queue), waits for the answer, and frees it in any case. One that is not
  * closed is freed with the session. */
-int session_channel_close(session_channel *c);
+int session_channel_close(struct session_channel *c);
 
 /* False after -EREMOTEIO: all it is good for is session_channel_close. */
-bool session_channel_is_open(const session_channel *c);
+bool session_channel_is_open(const struct session_channel *c);
 
 /* --- what there is ----------------------------------------------------------------------------------------------- */
 
@@ -123,31 +122,31 @@ struct session_counts {
 };
 
 /* Asks without changing anything. -EREMOTEIO with code 404: there is none. `ret` may be NULL. */
-int session_queue_check(session_channel *c, const char *queue, struct session_counts *ret);
-int session_exchange_check(session_channel *c, const char *exchange);
+int session_queue_check(struct session_channel *c, const char *queue, struct session_counts *ret);
+int session_exchange_check(struct session_channel *c, const char *exchange);
 
 /* Declares the queue as its configuration does (passively, if it does not): -EREMOTEIO with 406 if it exists with another
  * declaration. Makes it if it does not exist. */
-int session_queue_declare(session_channel *c, const struct config_queue *queue, struct session_counts *ret);
+int session_queue_declare(struct session_channel *c, const struct config_queue *queue, struct session_counts *ret);
 /* Likewise the exchange of a binding. */
-int session_exchange_declare(session_channel *c, const struct config_binding *binding);
+int session_exchange_declare(struct session_channel *c, const struct config_binding *binding);
 
 /* --- taking messages --------------------------------------------------------------------------------------------- */
 
 /* Takes the next message of the queue, to be settled. 1: *ret is the caller's, and so many are left; 0: the queue is
  * empty. */
-int session_get(session_channel *c, const char *queue, struct message **ret, uint64_t *ret_left);
+int session_get(struct session_channel *c, const char *queue, struct message **ret, uint64_t *ret_left);
 
 /* Has the queue's messages sent, at most `prefetch` unsettled ones at a time (0: no limit). */
-int session_consume(session_channel *c, const char *queue, uint16_t prefetch, bool exclusive);
+int session_consume(struct session_channel *c, const char *queue, uint16_t prefetch, bool exclusive);
 
 /* The next message that was sent. -ECANCELED: the broker ended the consumer, and no message is left. */
-int session_receive(session_channel *c, uint64_t deadline_usec, struct message **ret);
+int session_receive(struct session_channel *c, uint64_t deadline_usec, struct message **ret);
 
 /* Settles the message of the tag, with `multiple` all unsettled ones up to it. There is no answer to wait for: a wrong tag
  * closes the channel at a later call. */
-int session_ack(session_channel *c, uint64_t tag, bool multiple);
-int session_nack(session_channel *c, uint64_t tag, bool multiple, bool requeue);
+int session_ack(struct session_channel *c, uint64_t tag, bool multiple);
+int session_nack(struct session_channel *c, uint64_t tag, bool multiple, bool requeue);
 
 /* --- publishing -------------------------------------------------------------------------------------------------- */
 
@@ -165,15 +164,15 @@ typedef void session_settled(uint64_t number, enum session_result result, const 
 
 /* Switches the channel to publisher confirms. `settled` is called once for each publication that session_publish has returned 0 for,
  * also while the channel or connection ends. */
-int session_confirm(session_channel *c, session_settled *settled, void *userdata);
+int session_confirm(struct session_channel *c, session_settled *settled, void *userdata);
 
 /* Publishes the message (borrowed), mandatory; its publications on this channel are counted from 1 on. Waits while the broker
  * takes nothing, until the deadline. A failure means that this one was not published, and nothing is called back for it; a
  * signal counts as long as nothing of it was sent. */
-int session_publish(session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
+int session_publish(struct session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
 		    uint64_t deadline_usec, uint64_t *ret_number);
 
 /* How many publications of the channel have no answer yet. */
-size_t session_in_flight(const session_channel *c);
+size_t session_in_flight(const struct session_channel *c);
 
 const char *session_result_to_string(enum session_result r);
