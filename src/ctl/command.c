@@ -9,6 +9,7 @@
 
 #include "base/strbuf.h"
 #include "ctl/filter.h"
+#include "ctl/interrupt.h"
 #include "ctl/session.h"
 #include "ctl/show.h"
 #include "ctl/text.h"
@@ -44,8 +45,8 @@ const struct command commands[] = {
 	 "      --body-size SIZE       of each body so much (\"200\", \"4K\")\n" FILTER_HELP SESSION_HELP,
 	 command_peek},
 	{"replay",
-	 "[--to-queue QUEUE | --exchange NAME [--routing-key KEY]] [--count N] [--dry-run | --yes] [FILTER...] " SESSION_USAGE
-	 " QUEUE",
+	 "[--to-queue QUEUE | --exchange NAME [--routing-key KEY]] [--count N] [--dry-run | --yes] "
+	 "[FILTER...] " SESSION_USAGE " QUEUE",
 	 "move dead letters back to where they came from",
 	 "Each is published anew, without the headers that tell of its failures, and acknowledged in QUEUE\n"
 	 "when the broker has confirmed that. On a terminal it shows first what it would do, and asks.\n\n"
@@ -88,6 +89,15 @@ int command_usage(const struct command *command, const char *format, ...) {
 	complain(format, args);
 	va_end(args);
 	return command_hint(command);
+}
+
+int command_catch_interrupts(void) {
+	int r = interrupt_catch();
+
+	if (r == 0)
+		return 0;
+	command_complain("%s", strerror(-r));
+	return EXIT_FAILURE;
 }
 
 bool command_parse_count(const char *text, uint64_t max, uint64_t *ret) {

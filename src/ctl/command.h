@@ -48,6 +48,9 @@ int command_usage(const struct command *command, const char *format, ...) PRINTF
 /* The second half of that, for errors that getopt(3) has told. */
 int command_hint(const struct command *command);
 
+/* interrupt_catch. Returns the exit status, after a complaint if it is not 0. */
+int command_catch_interrupts(void);
+
 /* A whole number from 1 to max. */
 bool command_parse_count(const char *text, uint64_t max, uint64_t *ret);
 

@@ -43,10 +43,10 @@ struct peek {
 	struct filter filter;
 	struct session_options where;
 
-	session_channel *channel; /* borrowed from the session */
-	FILE *lines;		  /* owned: JSON until it is printed; messages must not wait for a reader */
-	struct columns *table;	  /* owned */
-	uint64_t there;		  /* messages when it began */
+	struct session_channel *channel; /* borrowed from the session */
+	FILE *lines;              /* owned: JSON until it is printed; messages must not wait for a reader */
+	struct columns *table;    /* owned */
+	uint64_t there;           /* messages when it began */
 	uint64_t taken;
 	uint64_t shown;
 	uint64_t most_deliveries;
@@ -201,7 +201,8 @@ static int print_table(const struct ctl *ctl, const struct peek *p) {
 	if (p->shown > 0)
 		look_append(p->table, look_terminal_width(), ctl->colour, &text);
 	if (filter_is_empty(&p->filter))
-		strbuf_printf(&text, "%" PRIu64 " of %" PRIu64 " message%s\n", p->shown, p->there, text_plural(p->there));
+		strbuf_printf(&text, "%" PRIu64 " of %" PRIu64 " message%s\n", p->shown, p->there,
+			      text_plural(p->there));
 	else
 		strbuf_printf(&text, "%" PRIu64 " message%s, of %" PRIu64 " looked at, of %" PRIu64 "\n", p->shown,
 			      text_plural(p->shown), p->taken, p->there);
@@ -210,8 +211,10 @@ static int print_table(const struct ctl *ctl, const struct peek *p) {
 
 static void warn(const struct peek *p) {
 	if (p->counted && p->most_deliveries >= DELIVERY_LIMIT_CLOSE)
-		command_complain("attention: this quorum queue has delivered a message %" PRIu64 " times before; each look counts, "
-				 "and at its delivery limit (%d unless set, from RabbitMQ 4.0 on) the broker takes it out of the "
+		command_complain("attention: this quorum queue has delivered a message %" PRIu64
+				 " times before; each look counts, "
+				 "and at its delivery limit (%d unless set, from RabbitMQ 4.0 on) the broker takes it "
+				 "out of the "
 				 "queue",
 				 p->most_deliveries, DELIVERY_LIMIT);
 	else if (p->counted)
@@ -251,6 +254,8 @@ int command_peek(struct ctl *ctl, const struct command *command, int argc, char 
 		command_complain("%s", p.json ? strerror(errno) : "out of memory");
 		return EXIT_FAILURE;
 	}
-	status = session_open(&p.where, command->name, &s);
+	status = command_catch_interrupts();
+	if (status == 0)
+		status = session_open(&p.where, command->name, &s);
 	return status ? status : peek(ctl, s, &p);
 }

@@ -231,18 +231,42 @@ static const char *user_of(const struct config_broker *broker) {
 	return name;
 }
 
-int command_replay(struct ctl *ctl, const struct command *command, int argc, char **argv) {
-	CLEANUP(wish_clear) struct wish w = {.replay = {.count = UINT64_MAX, .there = UINT64_MAX}, .filter = FILTER_INIT};
+static int connect_to(struct config *config, const struct config_broker *broker, const char *command,
+		      struct session **ret) {
 	CLEANUP(session_free) struct session *s = NULL;
+
+	if (session_new(config, broker, command, &s) < 0) {
+		command_complain("out of memory");
+		return EXIT_FAILURE;
+	}
+	if (session_connect(s) < 0) {
+		command_complain("%s", session_reason(s));
+		return session_exit_status(s);
+	}
+	*ret = TAKE(s);
+	return 0;
+}
+
+int command_replay(struct ctl *ctl, const struct command *command, int argc, char **argv) {
+	CLEANUP(wish_clear)
+	struct wish w = {.replay = {.count = UINT64_MAX, .there = UINT64_MAX}, .filter = FILTER_INIT};
+	CLEANUP(config_unref) struct config *config = NULL;
+	CLEANUP(session_free) struct session *s = NULL;
+	const struct config_broker *broker;
 	int status;
 
 	if (parse(command, argc, argv, &w, &status) > 0)
 		return status;
-	status = session_open(&w.where, command->name, &s);
+	status = session_find_broker(&w.where, &config, &broker);
+	if (status != 0)
+		return status;
+	status = command_catch_interrupts();
+	if (status == 0)
+		status = connect_to(config, broker, command->name, &s);
 	if (status != 0)
 		return status;
 	w.replay.filter = &w.filter;
-	w.replay.user = user_of(session_broker(s));
-	w.replay.timeout_usec = session_broker(s)->confirm_timeout_usec;
+	w.replay.user = user_of(broker);
+	w.replay.timeout_usec = broker->confirm_timeout_usec;
 	return replay(ctl, s, &w);
 }

@@ -36,7 +36,7 @@ tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RAB
 
 check_PROGRAMS += tests/unit/test_letter
 tests_unit_test_letter_SOURCES = tests/unit/test_letter.c
-tests_unit_test_letter_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) -lm
+tests_unit_test_letter_LDADD = $(tests_unit_test_ctl_LDADD)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/amqp-execctl

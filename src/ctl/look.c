@@ -18,8 +18,8 @@
 #define ESCAPE '\033'
 
 static const struct column look_columns[] = {
-	{"#", true},	 {"MESSAGE ID", false}, {"AGE", true},	   {"SIZE", true},
-	{"TRIES", true}, {"FROM", false},	{"REASON", false},
+	{"#", true},     {"MESSAGE ID", false}, {"AGE", true},     {"SIZE", true},
+	{"TRIES", true}, {"FROM", false},       {"REASON", false},
 };
 
 int look_new(struct columns **ret) {

@@ -23,9 +23,10 @@ int look_row(struct columns *c, uint64_t n, const struct message *m, const struc
 /* Appends the table, each line cut to `width` columns of the terminal; 0: as long as they are. */
 void look_append(const struct columns *c, unsigned width, bool colour, struct strbuf *b);
 
-/* Appends the message as a line of JSON, with so much of its body, in the form that "publish --json-lines" reads; and besides redelivered,
- * body_size, body_truncated (true, if so), and death: null, or by ("amqp-execd", "broker"), queue, exchange, routing_key, reason,
- * attempts, exit_status, signal, stderr, host, first, last, each null if unknown. -ENOMEM, an errno of mmap(2). */
+/* Appends the message as a line of JSON, with so much of its body, in the form that "publish --json-lines" reads; and
+ * besides redelivered, body_size, body_truncated (true, if so), and death: null, or by ("amqp-execd", "broker"), queue,
+ * exchange, routing_key, reason, attempts, exit_status, signal, stderr, host, first, last, each null if unknown.
+ * -ENOMEM, an errno of mmap(2). */
 int look_json(const struct message *m, const struct letter *l, uint64_t body_max, struct strbuf *b);
 
 /* Appends a size as people say it: "512", "1.5K", "128M". */

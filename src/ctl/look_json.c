@@ -33,7 +33,8 @@ void look_body_clear(struct look_body *b) {
 	*b = (struct look_body){0};
 }
 
-/* Each function below takes what it adds; NULL, for a lack of memory, stays one: the object is given up by the caller. */
+/* Each function below takes what it adds; NULL, for a lack of memory, stays one: the object is given up by the caller.
+ */
 static int put(json_t *object, const char *name, json_t *value) {
 	return value && json_object_set_new(object, name, value) == 0 ? 0 : -ENOMEM;
 }
@@ -72,10 +73,14 @@ static json_t *new_properties(const struct properties *p) {
 		const char *name;
 		const struct text *text;
 	} texts[] = {
-		{"content_type", &p->content_type}, {"content_encoding", &p->content_encoding},
-		{"correlation_id", &p->correlation_id}, {"reply_to", &p->reply_to},
-		{"expiration", &p->expiration}, {"message_id", &p->message_id},
-		{"type", &p->type}, {"user_id", &p->user_id},
+		{"content_type", &p->content_type},
+		{"content_encoding", &p->content_encoding},
+		{"correlation_id", &p->correlation_id},
+		{"reply_to", &p->reply_to},
+		{"expiration", &p->expiration},
+		{"message_id", &p->message_id},
+		{"type", &p->type},
+		{"user_id", &p->user_id},
 		{"app_id", &p->app_id},
 	};
 	json_t *o = json_object();
@@ -138,7 +143,8 @@ static json_t *new_death(const struct letter *l) {
 	return NULL;
 }
 
-/* Text if it is some, without a NUL, which not every program can take. Where it was cut it may have been cut in the middle of a character. */
+/* Text if it is some, without a NUL, which not every program can take. Where it was cut it may have been cut in the
+ * middle of a character. */
 static json_t *new_body_text(const struct look_body *body, size_t len) {
 	json_t *value = NULL;
 
@@ -168,7 +174,8 @@ static int put_body(json_t *o, const struct message *m, uint64_t body_max) {
 	if (text)
 		return put(o, "body", text);
 	base64_append(&encoded, body.data, len);
-	return encoded.failed ? -ENOMEM : put(o, "body_base64", json_stringn_nocheck(strbuf_str(&encoded), encoded.len));
+	return encoded.failed ? -ENOMEM
+			      : put(o, "body_base64", json_stringn_nocheck(strbuf_str(&encoded), encoded.len));
 }
 
 static int append_to_buffer(const char *data, size_t len, void *b) {

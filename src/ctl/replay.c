@@ -26,16 +26,18 @@ struct flight {
 };
 
 struct replay {
-	struct session *session;	/* borrowed */
+	struct session *session;        /* borrowed */
 	const struct replay_options *o; /* borrowed */
-	struct replay_result *result;	/* borrowed */
-	session_channel *in, *out;	/* borrowed from the session */
+	struct replay_result *result;   /* borrowed */
+	struct session_channel *in, *out;      /* borrowed from the session */
 	struct flight flights[REPLAY_WINDOW];
 	size_t in_flight;
 	size_t window; /* as many at most for now: what is wrong with all of them is to be learnt from one */
+	size_t window_max;
 	uint64_t last_number;
 	uint64_t now_sec;
 	uint64_t progress_usec; /* when the broker has last answered, or was last given something */
+	uint64_t unsure;        /* acknowledged, but not known to have come through */
 	uint64_t complaints;
 	int status;    /* of the first failure */
 	bool out_over; /* the channel for publishing is gone */
@@ -45,7 +47,7 @@ struct replay {
 struct way {
 	const char *exchange;
 	char *routing_key; /* owned */
-	bool to_queue;	   /* its name is the routing key */
+	bool to_queue;     /* its name is the routing key */
 };
 
 static void fail(struct replay *r, int status) {
@@ -86,6 +88,11 @@ static void on_settled(uint64_t number, enum session_result result, const char *
 		f->result = result;
 		if (result == SESSION_RETURNED || result == SESSION_NACKED || result == SESSION_REFUSED)
 			leave(r, f->id, reason ? reason : session_result_to_string(result));
+		/* If the connection is lost, the call that finds out says so. */
+		if (result == SESSION_UNKNOWN && session_is_up(r->session) && r->status == 0) {
+			command_complain("%s", reason ? reason : "no answer");
+			fail(r, EXIT_FAILURE);
+		}
 		return;
 	}
 }
@@ -99,7 +106,8 @@ static int finish(struct replay *r, struct flight *f) {
 		if (status == 0) {
 			r->result->done++;
 			r->result->destinations[f->destination].n++;
-			r->window = r->window * 2 < REPLAY_WINDOW ? r->window * 2 : REPLAY_WINDOW;
+			r->unsure++;
+			r->window = r->window * 2 < r->window_max ? r->window * 2 : r->window_max;
 		} else {
 			r->result->unknown++;
 		}
@@ -248,8 +256,12 @@ static int take_next(struct replay *r) {
 	uint64_t left;
 	int status = session_get(r->in, r->o->queue, &m, &left);
 
-	if (status <= 0)
+	if (status < 0)
 		return status;
+	/* The answer came after all that was sent before. */
+	r->unsure = 0;
+	if (status == 0)
+		return 0;
 	r->result->taken++;
 	letter_read(m, &l);
 	status = filter_match(r->o->filter, m, &l, r->now_sec);
@@ -274,10 +286,17 @@ static bool wants_more(const struct replay *r) {
 	return !r->out_over && res->taken < res->there && res->done + r->in_flight < r->o->count;
 }
 
+/* Until something has come. -ETIME, after a complaint: nothing was confirmed for too long. */
 static int await_one(struct replay *r) {
 	int status = session_wait(r->session, -1, clock_add_usec(r->progress_usec, r->o->timeout_usec));
+	const char *blocked = session_blocked(r->session);
 
-	return status < 0 ? status : 0;
+	if (status != -ETIMEDOUT)
+		return status < 0 ? status : 0;
+	command_complain("the broker confirms nothing%s%s", blocked ? "; it takes no publications for now: " : "",
+			 blocked ? blocked : "");
+	fail(r, EX_TEMPFAIL);
+	return -ETIME;
 }
 
 static int work(struct replay *r) {
@@ -298,23 +317,20 @@ static int work(struct replay *r) {
 	return status < 0 ? status : 0;
 }
 
-/* What is under way comes to its end: confirmed, it is acknowledged. */
-static int land(struct replay *r) {
-	int status;
+/* What is under way comes to its end: confirmed, it is acknowledged. `before`: what has ended the work. */
+static int land(struct replay *r, int before) {
+	int status = settle(r);
 
 	session_ignore_signals(r->session);
-	r->progress_usec = clock_now_usec();
-	for (;;) {
-		status = settle(r);
-		if (status < 0 || r->in_flight == 0)
-			break;
-		status = await_one(r);
-		/* A lost connection settles all of them. */
-		if (status < 0) {
-			(void)settle(r);
-			break;
-		}
+	if (before != -ETIME)
+		r->progress_usec = clock_now_usec();
+	while (status == 0 && r->in_flight > 0) {
+		status = before == -ETIME ? before : await_one(r);
+		if (status == 0)
+			status = settle(r);
 	}
+	/* A connection that was lost has settled the others meanwhile. */
+	(void)settle(r);
 	r->result->unknown += r->in_flight;
 	return status;
 }
@@ -322,18 +338,21 @@ static int land(struct replay *r) {
 static int give_back(struct replay *r) {
 	int status = 0, closed;
 
-	if (r->in && session_channel_is_open(r->in)) {
+	if (r->in && session_channel_is_open(r->in) && (r->result->taken > r->result->done || r->o->dry_run))
 		/* All that is not acknowledged, in its order. */
-		if (r->result->taken > r->result->done || r->o->dry_run)
-			status = session_nack(r->in, 0, true, true);
+		status = session_nack(r->in, 0, true, true);
+	if (r->in) {
+		bool open = session_channel_is_open(r->in);
+
 		/* The answer means that the acknowledgements have come through. */
 		closed = session_channel_close(r->in);
 		status = status < 0 ? status : closed;
-	} else if (r->in) {
-		(void)session_channel_close(r->in);
+		if (open && status == 0)
+			r->unsure = 0;
 	}
 	if (r->out)
 		(void)session_channel_close(r->out);
+	r->result->unknown += r->unsure;
 	return status;
 }
 
@@ -355,6 +374,8 @@ end:
 }
 
 static void note(struct replay *r, int status) {
+	if (status == -ETIME)
+		return;
 	if (status == -EINTR) {
 		r->result->interrupted = true;
 		fail(r, EXIT_FAILURE);
@@ -376,14 +397,18 @@ int replay_run(struct session *s, const struct replay_options *o, struct replay_
 		command_complain("out of memory");
 		return EXIT_FAILURE;
 	}
-	*r = (struct replay){.session = s, .o = o, .result = ret, .window = 1};
+	*r = (struct replay){.session = s, .o = o, .result = ret, .window = 1, .window_max = REPLAY_WINDOW};
+	/* A returned message is known by what it is; where only its headers tell it from another one, and an exchange
+	 * may look at them, there must not be another one. */
+	if (o->exchange && *o->exchange)
+		r->window_max = 1;
 	r->now_sec = clock_realtime_usec() / USEC_PER_SEC;
 	r->progress_usec = clock_now_usec();
 	status = begin(r);
 	if (status == 0)
 		status = work(r);
 	note(r, status);
-	status = land(r);
+	status = land(r, status);
 	/* What follows from a failure that was told needs no words of its own. */
 	if (r->status == 0)
 		note(r, status);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Moves dead letters out of a queue: each is taken, published anew, and acknowledged when the broker has confirmed that, not before. So
- * it is never nowhere; whatever ends the tool between the two leaves it in both queues.
+/* Moves dead letters out of a queue: each is taken, published anew, and acknowledged when the broker has confirmed
+ * that, not before. So it is never nowhere; whatever ends the tool between the two leaves it in both queues.
  *
- * What is not moved (it is not meant, nobody would get it, the broker refuses it) stays unacknowledged until the end, and then goes
- * back to its old place with all others at once: given back earlier it would be the next one to be taken. Nothing of it is kept
- * here meanwhile. */
+ * What is not moved (it is not meant, nobody would get it, the broker refuses it) stays unacknowledged until the end,
+ * and then goes back to its old place with all others at once: given back earlier it would be the next one to be taken.
+ * Nothing of it is kept here meanwhile. */
 #pragma once
 
 #include "ctl/filter.h"
@@ -24,16 +24,17 @@ struct strbuf;
 /* All borrowed. */
 struct replay_options {
 	const char *queue;
-	const char *to_queue;	 /* NULL, as exchange: where each one came from */
-	const char *exchange;	 /* NULL: the default exchange */
+	const char *to_queue;    /* NULL, as exchange: where each one came from */
+	const char *exchange;    /* NULL: the default exchange */
 	const char *routing_key; /* for `exchange`; NULL: the one with which it was published first */
-	const char *user;	 /* who publishes; "": unknown */
+	const char *user;        /* who publishes; "": unknown */
 	const struct filter *filter;
-	uint64_t count;	       /* as many at most */
-	uint64_t there;	       /* among as many messages at most, and not more than there are at the beginning */
+	uint64_t count;        /* as many at most */
+	uint64_t there;        /* among as many messages at most, and not more than there are at the beginning */
 	uint64_t timeout_usec; /* for a confirm */
-	bool dry_run;	       /* only looks */
-	/* Called for each one that is, or would be, replayed, before that: its number in the queue. 0 or -errno. May be NULL. */
+	bool dry_run;          /* only looks */
+	/* Called for each one that is, or would be, replayed, before that: its number in the queue. 0 or -errno. May be
+	 * NULL. */
 	int (*chosen)(uint64_t n, const struct message *m, const struct letter *l, void *userdata);
 	void *userdata;
 };
@@ -45,10 +46,10 @@ struct replay_destination {
 
 /* What became of the messages. */
 struct replay_result {
-	uint64_t there;	  /* in the queue at the beginning */
-	uint64_t taken;	  /* looked at */
-	uint64_t done;	  /* replayed; in a dry run: would be */
-	uint64_t other;	  /* not meant */
+	uint64_t there;   /* in the queue at the beginning */
+	uint64_t taken;   /* looked at */
+	uint64_t done;    /* replayed; in a dry run: would be */
+	uint64_t other;   /* not meant */
 	uint64_t failed;  /* meant, but left where they were: each told, up to a number */
 	uint64_t unknown; /* published, but not known to be confirmed: may be in both queues */
 	bool interrupted;

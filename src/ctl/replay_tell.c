@@ -37,6 +37,7 @@ void replay_tell(const struct replay_result *r, bool dry_run, struct strbuf *b) 
 	if (rest > 0)
 		strbuf_printf(b, "left: %" PRIu64 " that %s not looked at\n", rest, rest == 1 ? "was" : "were");
 	if (r->unknown > 0)
-		strbuf_printf(b, "%" PRIu64 " message%s may be in both queues now: published, but there was no answer\n",
+		strbuf_printf(b,
+			      "%" PRIu64 " message%s may be in both queues now: published, but there was no answer\n",
 			      r->unknown, text_plural(r->unknown));
 }
