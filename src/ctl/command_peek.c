@@ -10,6 +10,7 @@
 #include "config/units.h"
 #include "ctl/command.h"
 #include "ctl/filter.h"
+#include "ctl/giveback.h"
 #include "ctl/letter.h"
 #include "ctl/look.h"
 #include "ctl/session.h"
@@ -44,9 +45,9 @@ struct peek {
 	struct session_options where;
 
 	struct session_channel *channel; /* borrowed from the session */
-	FILE *lines;              /* owned: JSON until it is printed; messages must not wait for a reader */
-	struct columns *table;    /* owned */
-	uint64_t there;           /* messages when it began */
+	FILE *lines;                     /* owned: JSON until it is printed; messages must not wait for a reader */
+	struct columns *table;           /* owned */
+	uint64_t there;                  /* messages when it began */
 	uint64_t taken;
 	uint64_t shown;
 	uint64_t most_deliveries;
@@ -142,8 +143,7 @@ static int look_at_next(struct peek *p, uint64_t now_sec) {
 		return r;
 	p->taken++;
 	letter_read(m, &l);
-	if (table_find(&m->properties.headers, "x-delivery-count") || l.count > 0)
-		p->counted = true;
+	p->counted |= l.counted;
 	if (l.count > p->most_deliveries)
 		p->most_deliveries = l.count;
 	r = filter_match(&p->filter, m, &l, now_sec);
@@ -168,16 +168,6 @@ static int take(struct peek *p) {
 	for (r = 1; r > 0 && p->shown < p->count && p->taken < p->there;)
 		r = look_at_next(p, now_sec);
 	return r < 0 ? r : 0;
-}
-
-/* All at once, at the end: in their order, at their old place. */
-static void give_back(struct session *s, struct peek *p) {
-	session_ignore_signals(s);
-	if (p->channel && session_channel_is_open(p->channel) && p->taken > 0)
-		(void)session_nack(p->channel, 0, true, true);
-	if (p->channel)
-		(void)session_channel_close(p->channel);
-	p->channel = NULL;
 }
 
 static int print_lines(struct peek *p) {
@@ -232,7 +222,9 @@ static int peek(struct ctl *ctl, struct session *s, struct peek *p) {
 		command_complain("%s", session_reason(s));
 		status = session_exit_status(s);
 	}
-	give_back(s, p);
+	if (p->channel)
+		(void)giveback(s, p->channel, p->queue, p->taken, p->counted);
+	p->channel = NULL;
 	/* What was seen before it failed is worth showing. */
 	if (r < 0 && p->shown == 0)
 		return status;

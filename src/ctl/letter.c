@@ -112,6 +112,7 @@ void letter_read(const struct message *m, struct letter *ret) {
 	if (death && (ret->by == LETTER_NOBODY || is(reason, "rejected") || is(reason, "delivery_limit")))
 		read_death(h, death, ret);
 	ret->count = get_number(h, HEADER_DELIVERY_COUNT);
+	ret->counted = table_find(h, HEADER_DELIVERY_COUNT);
 }
 
 uint64_t letter_time(const struct letter *l, const struct message *m) {

@@ -32,6 +32,7 @@ struct letter {
 	uint64_t first_sec; /* the first failure or death; since 1970 */
 	uint64_t last_sec;  /* the last one */
 	uint64_t count;     /* deliveries that a quorum queue has counted */
+	bool counted;       /* it is in a queue that does so */
 };
 
 void letter_read(const struct message *m, struct letter *ret);

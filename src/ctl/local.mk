@@ -12,6 +12,7 @@ libctl_a_SOURCES = \
 	%D%/command_replay.c \
 	%D%/command_status.c \
 	%D%/filter.c %D%/filter.h \
+	%D%/giveback.c %D%/giveback.h \
 	%D%/letter.c %D%/letter.h \
 	%D%/look.c %D%/look.h \
 	%D%/look_json.c %D%/look_private.h \

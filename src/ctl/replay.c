@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "ctl/command.h"
+#include "ctl/giveback.h"
 
 #define COMPLAINTS_MAX 10
 #define ID_SHOWN 60
@@ -26,10 +27,10 @@ struct flight {
 };
 
 struct replay {
-	struct session *session;        /* borrowed */
-	const struct replay_options *o; /* borrowed */
-	struct replay_result *result;   /* borrowed */
-	struct session_channel *in, *out;      /* borrowed from the session */
+	struct session *session;          /* borrowed */
+	const struct replay_options *o;   /* borrowed */
+	struct replay_result *result;     /* borrowed */
+	struct session_channel *in, *out; /* borrowed from the session */
 	struct flight flights[REPLAY_WINDOW];
 	size_t in_flight;
 	size_t window; /* as many at most for now: what is wrong with all of them is to be learnt from one */
@@ -264,6 +265,7 @@ static int take_next(struct replay *r) {
 		return 0;
 	r->result->taken++;
 	letter_read(m, &l);
+	r->result->counted |= l.counted;
 	status = filter_match(r->o->filter, m, &l, r->now_sec);
 	if (status < 0)
 		return status;
@@ -336,22 +338,19 @@ static int land(struct replay *r, int before) {
 }
 
 static int give_back(struct replay *r) {
-	int status = 0, closed;
+	uint64_t held = r->result->taken - (r->o->dry_run ? 0 : r->result->done);
+	bool open;
+	int status;
 
-	if (r->in && session_channel_is_open(r->in) && (r->result->taken > r->result->done || r->o->dry_run))
-		/* All that is not acknowledged, in its order. */
-		status = session_nack(r->in, 0, true, true);
-	if (r->in) {
-		bool open = session_channel_is_open(r->in);
-
-		/* The answer means that the acknowledgements have come through. */
-		closed = session_channel_close(r->in);
-		status = status < 0 ? status : closed;
-		if (open && status == 0)
-			r->unsure = 0;
-	}
 	if (r->out)
 		(void)session_channel_close(r->out);
+	if (!r->in)
+		return 0;
+	open = session_channel_is_open(r->in);
+	status = giveback(r->session, r->in, r->o->queue, held, r->result->counted);
+	/* The answer means that the acknowledgements have come through. */
+	if (open && status == 0)
+		r->unsure = 0;
 	r->result->unknown += r->unsure;
 	return status;
 }

@@ -53,6 +53,7 @@ struct replay_result {
 	uint64_t failed;  /* meant, but left where they were: each told, up to a number */
 	uint64_t unknown; /* published, but not known to be confirmed: may be in both queues */
 	bool interrupted;
+	bool counted; /* the queue counts deliveries: of what was left, too */
 	struct replay_destination destinations[REPLAY_DESTINATIONS_MAX + 1]; /* the last one: all others */
 	size_t n_destinations;
 };
