@@ -152,6 +152,8 @@ static int print(const struct ctl *ctl, const struct rows *rows, const struct re
 	if (rows && rows->n > ROWS_MAX)
 		strbuf_printf(&text, "... and %" PRIu64 " more\n", rows->n - ROWS_MAX);
 	replay_tell(result, dry_run, &text);
+	if (result->counted && (dry_run || result->taken > result->done))
+		command_complain("note: in a quorum queue each look at a message that stays counts as a delivery");
 	return command_print(&text);
 }
 

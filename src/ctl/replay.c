@@ -249,6 +249,18 @@ static int move(struct replay *r, struct message *m, const struct letter *l, con
 	return status;
 }
 
+static bool has_enough(const struct replay *r) {
+	return r->result->done + r->in_flight >= r->o->count;
+}
+
+/* In a quorum queue what comes back stands behind what was not taken. Who only looks takes everything, then, so that it
+ * comes back as it was, and what is shown now is what comes first later. */
+static bool wants_more(const struct replay *r) {
+	const struct replay_result *res = r->result;
+
+	return !r->out_over && res->taken < res->there && (!has_enough(r) || (r->o->dry_run && res->counted));
+}
+
 /* 1: there may be another one. */
 static int take_next(struct replay *r) {
 	CLEANUP(message_free) struct message *m = NULL;
@@ -264,6 +276,10 @@ static int take_next(struct replay *r) {
 	if (status == 0)
 		return 0;
 	r->result->taken++;
+	if (has_enough(r)) {
+		r->result->beyond++;
+		return 1;
+	}
 	letter_read(m, &l);
 	r->result->counted |= l.counted;
 	status = filter_match(r->o->filter, m, &l, r->now_sec);
@@ -280,12 +296,6 @@ static int take_next(struct replay *r) {
 	}
 	status = move(r, m, &l, id);
 	return status < 0 ? status : 1;
-}
-
-static bool wants_more(const struct replay *r) {
-	const struct replay_result *res = r->result;
-
-	return !r->out_over && res->taken < res->there && res->done + r->in_flight < r->o->count;
 }
 
 /* Until something has come. -ETIME, after a complaint: nothing was confirmed for too long. */

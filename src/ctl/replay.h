@@ -50,6 +50,7 @@ struct replay_result {
 	uint64_t taken;   /* looked at */
 	uint64_t done;    /* replayed; in a dry run: would be */
 	uint64_t other;   /* not meant */
+	uint64_t beyond;  /* more than were wanted */
 	uint64_t failed;  /* meant, but left where they were: each told, up to a number */
 	uint64_t unknown; /* published, but not known to be confirmed: may be in both queues */
 	bool interrupted;

@@ -24,7 +24,7 @@ static void tell_destinations(const struct replay_result *r, struct strbuf *b) {
 }
 
 void replay_tell(const struct replay_result *r, bool dry_run, struct strbuf *b) {
-	uint64_t rest = r->there - r->taken;
+	uint64_t rest = r->there - r->taken + r->beyond;
 
 	strbuf_printf(b, "%s%s%" PRIu64 " message%s", r->interrupted ? "interrupted; " : "",
 		      dry_run ? "would replay " : "replayed ", r->done, text_plural(r->done));
