@@ -51,13 +51,14 @@ struct peek {
 	uint64_t taken;
 	uint64_t shown;
 	uint64_t most_deliveries;
-	bool counted; /* the queue counts deliveries */
+	struct held held;
 };
 
 static void peek_clear_cleanup(struct peek *p) {
 	if (p->lines)
 		(void)fclose(p->lines);
 	columns_free(p->table);
+	held_clear(&p->held);
 	filter_clear(&p->filter);
 	session_options_clear(&p->where);
 }
@@ -142,8 +143,12 @@ static int look_at_next(struct peek *p, uint64_t now_sec) {
 	if (r <= 0)
 		return r;
 	p->taken++;
+	if (held_add(&p->held, m->delivery_tag) < 0) {
+		command_complain("out of memory");
+		return -ECANCELED;
+	}
 	letter_read(m, &l);
-	p->counted |= l.counted;
+	p->held.counted |= l.counted;
 	if (l.count > p->most_deliveries)
 		p->most_deliveries = l.count;
 	r = filter_match(&p->filter, m, &l, now_sec);
@@ -200,14 +205,14 @@ static int print_table(const struct ctl *ctl, const struct peek *p) {
 }
 
 static void warn(const struct peek *p) {
-	if (p->counted && p->most_deliveries >= DELIVERY_LIMIT_CLOSE)
+	if (p->held.counted && p->most_deliveries >= DELIVERY_LIMIT_CLOSE)
 		command_complain("attention: this quorum queue has delivered a message %" PRIu64
 				 " times before; each look counts, "
 				 "and at its delivery limit (%d unless set, from RabbitMQ 4.0 on) the broker takes it "
 				 "out of the "
 				 "queue",
 				 p->most_deliveries, DELIVERY_LIMIT);
-	else if (p->counted)
+	else if (p->held.counted)
 		command_complain("note: in a quorum queue each look at a message counts as a delivery");
 }
 
@@ -223,7 +228,7 @@ static int peek(struct ctl *ctl, struct session *s, struct peek *p) {
 		status = session_exit_status(s);
 	}
 	if (p->channel)
-		(void)giveback(s, p->channel, p->queue, p->taken, p->counted);
+		(void)giveback(s, p->channel, p->queue, &p->held);
 	p->channel = NULL;
 	/* What was seen before it failed is worth showing. */
 	if (r < 0 && p->shown == 0)

@@ -31,6 +31,7 @@ struct replay {
 	const struct replay_options *o;   /* borrowed */
 	struct replay_result *result;     /* borrowed */
 	struct session_channel *in, *out; /* borrowed from the session */
+	struct held held;                 /* what was taken, and not acknowledged */
 	struct flight flights[REPLAY_WINDOW];
 	size_t in_flight;
 	size_t window; /* as many at most for now: what is wrong with all of them is to be learnt from one */
@@ -107,6 +108,7 @@ static int finish(struct replay *r, struct flight *f) {
 		if (status == 0) {
 			r->result->done++;
 			r->result->destinations[f->destination].n++;
+			held_remove(&r->held, f->tag);
 			r->unsure++;
 			r->window = r->window * 2 < r->window_max ? r->window * 2 : r->window_max;
 		} else {
@@ -276,6 +278,9 @@ static int take_next(struct replay *r) {
 	if (status == 0)
 		return 0;
 	r->result->taken++;
+	status = held_add(&r->held, m->delivery_tag);
+	if (status < 0)
+		return status;
 	if (has_enough(r)) {
 		r->result->beyond++;
 		return 1;
@@ -348,7 +353,6 @@ static int land(struct replay *r, int before) {
 }
 
 static int give_back(struct replay *r) {
-	uint64_t held = r->result->taken - (r->o->dry_run ? 0 : r->result->done);
 	bool open;
 	int status;
 
@@ -357,7 +361,8 @@ static int give_back(struct replay *r) {
 	if (!r->in)
 		return 0;
 	open = session_channel_is_open(r->in);
-	status = giveback(r->session, r->in, r->o->queue, held, r->result->counted);
+	r->held.counted = r->result->counted;
+	status = giveback(r->session, r->in, r->o->queue, &r->held);
 	/* The answer means that the acknowledgements have come through. */
 	if (open && status == 0)
 		r->unsure = 0;
@@ -427,6 +432,7 @@ int replay_run(struct session *s, const struct replay_options *o, struct replay_
 	if (r->complaints > COMPLAINTS_MAX)
 		command_complain("... and %" PRIu64 " more", r->complaints - COMPLAINTS_MAX);
 	result = r->status;
+	held_clear(&r->held);
 	free(r);
 	return result;
 }
