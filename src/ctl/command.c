@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "ctl/filter.h"
 #include "ctl/interrupt.h"
+#include "ctl/publish_options.h"
 #include "ctl/session.h"
 #include "ctl/show.h"
 #include "ctl/text.h"
@@ -57,6 +58,23 @@ const struct command commands[] = {
 	 "      --dry-run              only show what would be done\n"
 	 "      --yes                  do not ask\n" FILTER_HELP SESSION_HELP,
 	 command_replay},
+	{"publish", SESSION_USAGE "\n"
+	 "           [--queue NAME | --exchange NAME --routing-key KEY] [OPTION...]\n"
+	 "           [MESSAGE... | --file FILE... | --stdin | --lines [FILE...] | --json-lines [FILE...]]",
+	 "publish messages to a broker, and tell exactly which it does not have", publish_help, command_publish},
+	{"check", "[--config FILE] [--user NAME] [--json] [--quiet] [--broker NAME] [QUEUE...]",
+	 "ask brokers and system whether a configuration will work, without a change",
+	 "  -c, --config FILE      the configuration, instead of " SYSCONFDIR "/amqp-execd/amqp-execd.conf\n"
+	 "      --user NAME        the user that the daemon runs as; as root the default is the owner of\n"
+	 "                         the control socket's folder, or else amqp-execd\n"
+	 "      --json             print the findings in JSON\n"
+	 "  -q, --quiet            print only what is wrong or doubtful\n"
+	 "      --broker NAME      only this broker and its queues\n"
+	 "\n"
+	 "No daemon need run. Nothing is declared, published or consumed. Exit status: 0 nothing is\n"
+	 "wrong, 1 something is, 69 a broker cannot be reached, 77 one refuses the login (or only root\n"
+	 "could judge for that user), 78 the configuration is refused.\n\n",
+	 command_examine},
 };
 
 const size_t n_commands = ARRAY_SIZE(commands);

@@ -35,9 +35,11 @@ extern const size_t n_commands;
 int command_status(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_reload(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_order(struct ctl *ctl, const struct command *command, int argc, char **argv); /* pause, resume */
+int command_examine(struct ctl *ctl, const struct command *command, int argc, char **argv); /* check */
 int command_drain(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_peek(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_replay(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_publish(struct ctl *ctl, const struct command *command, int argc, char **argv);
 
 /* "amqp-execctl: TEXT" to stderr. */
 void command_complain(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -2,12 +2,21 @@
 # Everything but main(), as with the daemon; apart from the daemon's, because only this needs libcurl.
 noinst_LIBRARIES += libctl.a
 libctl_a_SOURCES = \
+	%D%/examine.h %D%/examine_words.h \
+	%D%/examine_broker.c \
+	%D%/examine_capacity.c \
+	%D%/examine_load.c \
+	%D%/examine_publishing.c \
+	%D%/examine_queue.c \
+	%D%/examine_system.c \
 	%D%/client.c %D%/client.h \
 	%D%/columns.c %D%/columns.h \
 	%D%/command.c %D%/command.h \
+	%D%/command_check.c \
 	%D%/command_drain.c \
 	%D%/command_order.c \
 	%D%/command_peek.c \
+	%D%/command_publish.c \
 	%D%/command_reload.c \
 	%D%/command_replay.c \
 	%D%/command_status.c \
@@ -18,7 +27,12 @@ libctl_a_SOURCES = \
 	%D%/look_json.c %D%/look_private.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/replay_tell.c \
+	%D%/findings.c %D%/findings.h \
 	%D%/interrupt.c %D%/interrupt.h \
+	%D%/message_line.c %D%/message_line.h \
+	%D%/publish_input.c %D%/publish_input.h \
+	%D%/publish_options.c %D%/publish_options.h \
+	%D%/publish_report.c %D%/publish_report.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_broker.c \
 	%D%/session_channel.c \
@@ -31,9 +45,16 @@ bin_PROGRAMS = amqp-execctl
 amqp_execctl_SOURCES = %D%/main.c
 amqp_execctl_LDADD = libctl.a libexecd.a $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
-check_PROGRAMS += tests/unit/test_ctl
+check_PROGRAMS += tests/unit/test_capacity tests/unit/test_ctl tests/unit/test_findings
+tests_unit_test_capacity_SOURCES = tests/unit/test_capacity.c tests/unit/check_main.h
+tests_unit_test_capacity_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+tests_unit_test_findings_SOURCES = tests/unit/test_findings.c tests/unit/check_main.h
+tests_unit_test_findings_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+check_PROGRAMS += tests/unit/test_publish_input
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+tests_unit_test_publish_input_SOURCES = tests/unit/test_publish_input.c tests/unit/check_main.h tests/unit/scratch.h
+tests_unit_test_publish_input_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_letter
 tests_unit_test_letter_SOURCES = tests/unit/test_letter.c

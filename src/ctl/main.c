@@ -36,7 +36,7 @@ struct arguments {
 
 static void print_help(void) {
 	printf("Usage: amqp-execctl [--socket PATH | --instance NAME] COMMAND [ARGUMENT...]\n"
-	       "Give orders to amqp-execd, and ask how it is.\n"
+	       "Give orders to amqp-execd, and ask how it is; publish messages.\n"
 	       "\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < n_commands; i++)
@@ -50,8 +50,8 @@ static void print_help(void) {
 	       "  -h, --help             print this and exit; after a command, its help\n"
 	       "      --version          print the version and exit\n"
 	       "\n"
-	       "Exit status: 0 done, 64 wrong usage, 69 the daemon cannot be reached, 75 the time is over,\n"
-	       "77 not permitted, 78 the configuration is refused, 1 anything else.\n"
+	       "Exit status: 0 done, 64 wrong usage, 69 the daemon or broker cannot be reached, 75 the time is\n"
+	       "over, 77 not permitted, 78 the configuration is refused, 1 anything else.\n"
 	       "\n"
 	       "amqp-execctl(1), amqp-execd(8)\n");
 }

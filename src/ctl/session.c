@@ -161,6 +161,16 @@ int session_lost(struct session *s) {
 	return -ECONNABORTED;
 }
 
+void session_give_up(struct session *s, const char *reason) {
+	for (size_t i = 0; i < SESSION_CHANNELS_MAX; i++)
+		if (s->channels[i])
+			session_channel_down(s->channels[i], reason);
+	if (!s->connection.up)
+		return;
+	(void)connection_fail(&s->connection, "%s", reason);
+	(void)session_lost(s);
+}
+
 int session_sent(struct session *s, int r) {
 	if (r == -EMSGSIZE)
 		return session_fail(s, r, EXIT_FAILURE, "%s", s->connection.reason);

@@ -4,11 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/strbuf.h"
 #include "ctl/command.h"
 #include "ctl/session.h"
 #include "ctl/text.h"
+
+#define CREDENTIALS_VARIABLE "CREDENTIALS_DIRECTORY"
+/* What the unit loads. */
+#define CREDENTIALS_FOLDER SYSCONFDIR "/amqp-execd/credentials"
 
 bool session_take_option(struct session_options *o, int option, char *argument) {
 	switch (option) {
@@ -45,27 +50,51 @@ static int from_url(const char *url, struct config **ret) {
 	return r == -EINVAL ? EX_CONFIG : EXIT_FAILURE;
 }
 
+static bool is_credential(const struct config_problem *p) {
+	static const char ending[] = ".credential";
+	size_t len = p->key ? strlen(p->key) : 0, end = sizeof(ending) - 1;
+
+	return p->warning && len >= end && strcmp(p->key + len - end, ending) == 0;
+}
+
 /* Errors; and which passwords are not known, as they are the service's credentials. */
 static void tell_problems(const struct config_problems *problems) {
-	static const char credential[] = ".credential";
-
 	for (size_t i = 0; i < problems->n; i++) {
 		const struct config_problem *p = &problems->items[i];
-		size_t len = p->key ? strlen(p->key) : 0;
 		CLEANUP(free) char *line = NULL;
 
-		if (p->warning && (len < sizeof(credential) || strcmp(p->key + len - sizeof(credential) + 1, credential) != 0))
-			continue;
-		if (config_problem_format(p, &line) == 0)
+		if ((!p->warning || is_credential(p)) && config_problem_format(p, &line) == 0)
 			command_complain("%s", line);
 	}
 }
 
+/* The credentials that the unit would load, which root can read: with them, if all that are named are there. */
+static bool load_with_credentials(const char *path, struct config **ret) {
+	struct config_problems problems = {0};
+	int r;
+
+	if (access(CREDENTIALS_FOLDER, R_OK | X_OK) < 0 || setenv(CREDENTIALS_VARIABLE, CREDENTIALS_FOLDER, 0) < 0)
+		return false;
+	r = config_examine(path, &problems, ret);
+	(void)unsetenv(CREDENTIALS_VARIABLE);
+	config_problems_clear(&problems);
+	return r == 0;
+}
+
 static int from_file(const char *path, struct config **ret) {
 	struct config_problems problems = {0};
+	struct config *better = NULL;
+	bool lacking = false;
 	int r = config_examine(path, &problems, ret);
 
-	tell_problems(&problems);
+	for (size_t i = 0; i < problems.n; i++)
+		lacking |= is_credential(&problems.items[i]);
+	if (r == 0 && lacking && !getenv(CREDENTIALS_VARIABLE) && load_with_credentials(path, &better)) {
+		config_unref(*ret);
+		*ret = better;
+	} else {
+		tell_problems(&problems);
+	}
 	config_problems_clear(&problems);
 	if (r == 0)
 		return 0;
@@ -92,7 +121,8 @@ static int choose(const struct config *c, const char *name, const struct config_
 	if (name)
 		command_complain("the configuration has no broker \"%s\"; it has: %s", name, strbuf_str(&names));
 	else
-		command_complain("the configuration has several brokers: give --broker, one of: %s", strbuf_str(&names));
+		command_complain("the configuration has several brokers: give --broker, one of: %s",
+				 strbuf_str(&names));
 	return EX_USAGE;
 }
 

@@ -17,7 +17,7 @@
 /* --- what comes -------------------------------------------------------------------------------------------------- */
 
 static void forget_arrived(struct session_channel *c) {
-	LIST_FOREACH(a, &c->arrived, struct arrival, node) {
+	LIST_FOREACH (a, &c->arrived, struct arrival, node) {
 		list_remove(&a->node);
 		message_free(a->message);
 		free(a);
@@ -54,6 +54,8 @@ static int on_close(struct session_channel *c, const amqp_channel_close_t *close
 		error_format_text(&close->reply_text, c->close_text, sizeof(c->close_text));
 		error_from_close(close->reply_code, &close->reply_text, c->reason, sizeof(c->reason));
 		c->phase = CHANNEL_OF_SESSION_CLOSED;
+		/* Whoever is called back may want to know. */
+		(void)session_channel_usable(c);
 		session_publish_end(c, c->close_code, c->reason);
 		forget_arrived(c);
 	}
@@ -172,8 +174,9 @@ int session_channel_frame(struct session_channel *c, const amqp_frame_t *frame) 
 int session_channel_usable(struct session_channel *c) {
 	struct session *s = c->session;
 
+	/* A channel that was never open has no reason of its own: then it is still the session's. */
 	if (!s->connection.up)
-		return session_fail(s, -ECONNABORTED, s->exit_status, "%s", c->reason);
+		return c->reason[0] ? session_fail(s, -ECONNABORTED, EX_UNAVAILABLE, "%s", c->reason) : -ECONNABORTED;
 	if (c->phase != CHANNEL_OF_SESSION_CLOSED)
 		return 0;
 	s->close_code = c->close_code;
@@ -197,8 +200,8 @@ static int begin(struct session_channel *c) {
 	return r;
 }
 
-/* After it was sent with the result `r`, until one of its answers has come. Only the second signal ends that: the answer that would
- * come afterwards is not to be taken for another one's. */
+/* After it was sent with the result `r`, until one of its answers has come. Only the second signal ends that: the
+ * answer that would come afterwards is not to be taken for another one's. */
 static int await(struct session_channel *c, int r, amqp_method_number_t answer, amqp_method_number_t other) {
 	struct session *s = c->session;
 	uint64_t deadline = clock_add_usec(clock_now_usec(), SESSION_ANSWER_USEC);
@@ -388,6 +391,6 @@ int session_nack(struct session_channel *c, uint64_t tag, bool multiple, bool re
 	int r = session_channel_usable(c);
 
 	return r < 0 ? r
-		     : session_sent(c->session, connection_send(&c->session->connection, c->number,
-								AMQP_BASIC_NACK_METHOD, &nack));
+		     : session_sent(c->session,
+				    connection_send(&c->session->connection, c->number, AMQP_BASIC_NACK_METHOD, &nack));
 }

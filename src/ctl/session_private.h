@@ -8,14 +8,14 @@
 #include "ctl/session.h"
 
 struct session {
-	struct config *config;		    /* a reference */
+	struct config *config;              /* a reference */
 	const struct config_broker *broker; /* a part of it */
-	struct link *link;		    /* a reference: the connection's, with nobody at its other end */
+	struct link *link;                  /* a reference: the connection's, with nobody at its other end */
 	struct connection connection;
-	char *name;			    /* owned: how the broker lists the connection */
-	char *where;			    /* owned: session_where */
+	char *name;                                             /* owned: how the broker lists the connection */
+	char *where;                                            /* owned: session_where */
 	struct session_channel *channels[SESSION_CHANNELS_MAX]; /* owned: number n + 1; NULL: not in use */
-	unsigned signals;		    /* so many were seen, and are ignored */
+	unsigned signals;                                       /* so many were seen, and are ignored */
 	bool blocked;
 	char blocked_reason[REASON_MAX];
 	char reason[REASON_MAX];
@@ -61,12 +61,12 @@ struct session_channel {
 	char close_text[REASON_MAX];
 	unsigned close_code;
 
-	amqp_method_number_t answer; /* the last one that came, since a request was sent; 0: none */
+	amqp_method_number_t answer;  /* the last one that came, since a request was sent; 0: none */
 	struct session_counts counts; /* that it brought */
 	uint64_t left;
 
 	struct assembler assembler;
-	bool getting; /* what is being assembled is the answer to basic.get */
+	bool getting;        /* what is being assembled is the answer to basic.get */
 	struct message *got; /* owned: it is complete */
 	struct list arrived; /* struct arrival, owned */
 	bool cancelled;
@@ -82,7 +82,8 @@ struct session_channel {
 
 enum { SESSION_CAME = 1, SESSION_READABLE = 2, SESSION_WRITABLE = 4 };
 
-/* Waits as session_wait, also until something can be sent. So many signals do not end it. Positive: some of the flags. */
+/* Waits as session_wait, also until something can be sent. So many signals do not end it. Positive: some of the flags.
+ */
 int session_poll(struct session *s, int fd, bool want_write, unsigned signals, uint64_t deadline_usec);
 
 /* Notes why a call fails; returns `r`. */

@@ -13,11 +13,15 @@
 
 static const char *const result_names[] = {
 	[SESSION_CONFIRMED] = "confirmed", [SESSION_RETURNED] = "returned", [SESSION_NACKED] = "nacked",
-	[SESSION_REFUSED] = "refused",	   [SESSION_UNKNOWN] = "unknown",
+	[SESSION_REFUSED] = "refused",     [SESSION_UNKNOWN] = "unknown",
 };
 
 const char *session_result_to_string(enum session_result r) {
 	return (size_t)r < ARRAY_SIZE(result_names) ? result_names[r] : "?";
+}
+
+uint64_t session_published(const struct session_channel *c) {
+	return c->published;
 }
 
 size_t session_in_flight(const struct session_channel *c) {
@@ -58,7 +62,7 @@ static void finish(struct session_channel *c, struct sent *p, enum session_resul
 }
 
 static bool mark_returned(struct session_channel *c, uint64_t digest, const struct sent *but) {
-	LIST_FOREACH(p, &c->sent, struct sent, node) {
+	LIST_FOREACH (p, &c->sent, struct sent, node) {
 		if (p->digest == digest && !p->returned && p != but) {
 			p->returned = true;
 			return true;
@@ -81,7 +85,7 @@ static void answer(struct session_channel *c, struct sent *p, bool taken) {
 }
 
 void session_publish_answer(struct session_channel *c, uint64_t tag, bool multiple, bool taken) {
-	LIST_FOREACH(p, &c->sent, struct sent, node) {
+	LIST_FOREACH (p, &c->sent, struct sent, node) {
 		if (p->number > tag && tag != 0)
 			break;
 		if (multiple || p->number == tag)
@@ -96,16 +100,20 @@ void session_publish_end(struct session_channel *c, unsigned close_code, const c
 
 	c->returned.state = RETURN_NONE;
 	/* Of several ones it is not known which the broker has meant, and those before that may have been taken. */
-	LIST_FOREACH(p, &c->sent, struct sent, node)
-		finish(c, p, single && soft ? SESSION_REFUSED : p->returned ? SESSION_RETURNED : SESSION_UNKNOWN,
+	LIST_FOREACH (p, &c->sent, struct sent, node)
+		finish(c, p,
+		       single && soft ? SESSION_REFUSED
+		       : p->returned  ? SESSION_RETURNED
+				      : SESSION_UNKNOWN,
 		       p->returned && !soft ? "no queue would get it" : reason);
 }
 
 /* --- returned messages ------------------------------------------------------------------------------------------- */
 
-/* basic.return does not say which publication it is about. What comes back is compared with what was sent: by a hash of all that
- * tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike). Of several that are
- * alike in all of it, the broker returns the first one first, and if it was not that one, nobody can tell. */
+/* basic.return does not say which publication it is about. What comes back is compared with what was sent: by a hash of
+ * all that tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike). Of
+ * several that are alike in all of it, the broker returns the first one first, and if it was not that one, nobody can
+ * tell. */
 #define FNV_START UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 
@@ -177,8 +185,8 @@ int session_publish_content(struct session_channel *c, const amqp_frame_t *frame
 		r->state = RETURN_BODY;
 	} else if (frame->frame_type == AMQP_FRAME_BODY && r->state == RETURN_BODY &&
 		   frame->payload.body_fragment.len <= r->left) {
-		r->digest = digest_bytes(r->digest, frame->payload.body_fragment.bytes,
-					 frame->payload.body_fragment.len);
+		r->digest =
+			digest_bytes(r->digest, frame->payload.body_fragment.bytes, frame->payload.body_fragment.len);
 		r->left -= frame->payload.body_fragment.len;
 	} else {
 		return -EPROTO;
@@ -192,13 +200,14 @@ int session_publish_content(struct session_channel *c, const amqp_frame_t *frame
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-/* Until a frame can be sent without waiting. What is begun is brought to its end: only a second signal counts then. */
+/* Until a frame can be sent without waiting. What is begun is brought to its end as far as the socket takes it: only a
+ * second signal counts then. */
 static int await_room(struct session_channel *c, bool begun, uint64_t deadline_usec) {
 	struct session *s = c->session;
 
 	for (;;) {
-		bool ready = !s->blocked && !c->held;
-		int r = session_poll(s, -1, ready, begun ? 1 : 0, deadline_usec);
+		bool ready = begun || (!s->blocked && !c->held);
+		int flags = session_poll(s, -1, ready, begun ? 1 : 0, deadline_usec), r = flags;
 
 		if (r == -ETIMEDOUT && s->blocked)
 			return session_fail(s, r, EX_TEMPFAIL, "the broker takes no publications for now: %s",
@@ -208,21 +217,23 @@ static int await_room(struct session_channel *c, bool begun, uint64_t deadline_u
 		r = session_channel_usable(c);
 		if (r < 0)
 			return r;
-		if (ready && !s->blocked && !c->held)
+		if (flags & SESSION_WRITABLE && (begun || (!s->blocked && !c->held)))
 			return 0;
 	}
 }
 
 /* The rest of the body. Once the last piece of it was handed over the broker may have the message. */
-static int send_body(struct session_channel *c, struct job *j, struct sent **p, uint64_t deadline_usec) {
+static int send_body(struct session_channel *c, struct job *j, struct sent **p, uint64_t patience_usec) {
 	struct session *s = c->session;
 
 	while (content_left(j) > 0) {
-		int r = await_room(c, true, deadline_usec);
+		int r = await_room(c, true, clock_add_usec(clock_now_usec(), patience_usec));
 
 		if (r == -ETIMEDOUT || r == -EINTR) {
 			(void)connection_fail(&s->connection, "given up in the middle of a message: %s", s->reason);
-			return session_lost(s);
+			(void)session_lost(s);
+			s->exit_status = r == -ETIMEDOUT ? EX_TEMPFAIL : EXIT_FAILURE;
+			return -ECONNABORTED;
 		}
 		if (r < 0)
 			return r;
@@ -241,9 +252,13 @@ static int send_body(struct session_channel *c, struct job *j, struct sent **p, 
 int session_publish(struct session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
 		    uint64_t deadline_usec, uint64_t *ret_number) {
 	struct session *s = c->session;
-	struct job j = {.message = (struct message *)m, .exchange = (char *)exchange, .routing_key = (char *)routing_key};
+	struct job j = {
+		.message = (struct message *)m, .exchange = (char *)exchange, .routing_key = (char *)routing_key};
 	CLEANUP(free) struct sent *p = NULL;
-	uint64_t number = c->published + 1;
+	uint64_t number = c->published + 1, now = clock_now_usec();
+	uint64_t patience = deadline_usec == USEC_INFINITY ? USEC_INFINITY
+			    : deadline_usec > now          ? deadline_usec - now
+							   : 0;
 	int r = session_channel_usable(c);
 
 	if (r == 0)
@@ -265,7 +280,7 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 		c->n_sent++;
 	}
 	r = content_begin(&s->connection, c->number, &j);
-	r = r < 0 ? session_lost(s) : send_body(c, &j, &p, deadline_usec);
+	r = r < 0 ? session_lost(s) : send_body(c, &j, &p, patience);
 	/* It is among those that were called back for. */
 	if (r < 0 && c->published < number)
 		return r;

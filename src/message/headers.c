@@ -16,8 +16,10 @@
 enum special { BASE64, STRING_BASE64, TIMESTAMP, UNSIGNED, DECIMAL, FLOAT, TABLE, N_SPECIAL };
 
 static const char *const special_names[N_SPECIAL] = {
-	[BASE64] = "base64",   [STRING_BASE64] = "string_base64", [TIMESTAMP] = "timestamp", [UNSIGNED] = "unsigned",
-	[DECIMAL] = "decimal", [FLOAT] = "float",		  [TABLE] = "table",
+	[BASE64] = "base64",       [STRING_BASE64] = "string_base64",
+	[TIMESTAMP] = "timestamp", [UNSIGNED] = "unsigned",
+	[DECIMAL] = "decimal",     [FLOAT] = "float",
+	[TABLE] = "table",
 };
 
 /* N_SPECIAL: it is no such name. */
@@ -87,8 +89,6 @@ static json_t *json_from_array(const struct table *t, unsigned depth);
 
 /* A new reference; NULL: no memory. */
 static json_t *json_from_field(const struct field *f, unsigned depth) {
-	if (depth > FIELD_DEPTH_MAX)
-		return json_null();
 	switch (f->kind) {
 	case FIELD_BOOLEAN:
 		return json_boolean(f->boolean);
@@ -115,9 +115,10 @@ static json_t *json_from_field(const struct field *f, unsigned depth) {
 	case FIELD_BYTES:
 		return wrap(BASE64, json_from_base64(&f->text));
 	case FIELD_TABLE:
-		return json_from_table(&f->table, depth);
 	case FIELD_ARRAY:
-		return json_from_array(&f->table, depth);
+		if (depth > FIELD_DEPTH_MAX)
+			return json_null();
+		return f->kind == FIELD_TABLE ? json_from_table(&f->table, depth) : json_from_array(&f->table, depth);
 	case FIELD_VOID:
 		break;
 	}
@@ -339,7 +340,7 @@ static int field_from_json(json_t *value, unsigned depth, struct field *f, const
 		break;
 	case JSON_INTEGER:
 		f->i = json_integer_value(value);
-		f->kind = FIELD_I64;
+		f->kind = f->i >= INT32_MIN && f->i <= INT32_MAX ? FIELD_I32 : FIELD_I64;
 		break;
 	case JSON_REAL:
 		f->f = json_real_value(value);

@@ -2,13 +2,16 @@
 # Fuzz targets. In each build, replay_NAME runs the corpus of fuzz_NAME through it, as part of make check; where
 # configure was told --enable-fuzzing (clang), make fuzz lets libFuzzer look for new inputs for FUZZ_SECONDS each.
 FUZZ_SECONDS = 30
-fuzz_targets = answer config request show table template url
+fuzz_targets = answer config line request show table template url
 
-check_PROGRAMS += %D%/replay_answer %D%/replay_config %D%/replay_request %D%/replay_show %D%/replay_table %D%/replay_template %D%/replay_url
+check_PROGRAMS += %D%/replay_answer %D%/replay_config %D%/replay_line %D%/replay_request %D%/replay_show %D%/replay_table %D%/replay_template %D%/replay_url
 %C%_replay_answer_SOURCES = %D%/fuzz_answer.c %D%/fuzz.h %D%/replay.c
 %C%_replay_answer_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"answer"'
 %C%_replay_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h %D%/replay.c tests/unit/privileges_of.h
 %C%_replay_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DCORPUS='"config"'
+%C%_replay_line_SOURCES = %D%/fuzz_line.c %D%/fuzz.h %D%/replay.c
+%C%_replay_line_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"line"'
+%C%_replay_line_LDADD = libctl.a $(LDADD)
 %C%_replay_request_SOURCES = %D%/fuzz_request.c %D%/fuzz.h %D%/replay.c
 %C%_replay_request_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"request"'
 %C%_replay_show_SOURCES = %D%/fuzz_show.c %D%/fuzz.h %D%/replay.c
@@ -22,12 +25,15 @@ check_PROGRAMS += %D%/replay_answer %D%/replay_config %D%/replay_request %D%/rep
 %C%_replay_url_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"url"'
 
 if FUZZING
-noinst_PROGRAMS = %D%/fuzz_answer %D%/fuzz_config %D%/fuzz_request %D%/fuzz_show %D%/fuzz_table %D%/fuzz_template %D%/fuzz_url
+noinst_PROGRAMS = %D%/fuzz_answer %D%/fuzz_config %D%/fuzz_line %D%/fuzz_request %D%/fuzz_show %D%/fuzz_table %D%/fuzz_template %D%/fuzz_url
 %C%_fuzz_answer_SOURCES = %D%/fuzz_answer.c %D%/fuzz.h
 %C%_fuzz_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h tests/unit/privileges_of.h
 %C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 %C%_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_line_SOURCES = %D%/fuzz_line.c %D%/fuzz.h
+%C%_fuzz_line_LDADD = libctl.a $(LDADD)
+%C%_fuzz_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_request_SOURCES = %D%/fuzz_request.c %D%/fuzz.h
 %C%_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_show_SOURCES = %D%/fuzz_show.c %D%/fuzz.h

@@ -117,12 +117,13 @@ def test_usage():
 def test_help_of_everything():
     general = run("--help")
     assert general.returncode == 0 and general.stderr == ""
-    for command in ("status", "reload", "pause", "resume", "drain"):
+    for command in ("status", "reload", "pause", "resume", "drain", "check", "publish"):
         assert re.search(rf"^  {command} ", general.stdout, re.M)
         result = run(command, "--help")
         assert result.returncode == 0 and result.stdout.startswith(f"Usage: amqp-execctl {command}")
     manual = (ROOT / "man" / "amqp-execctl.1").read_text(encoding="utf-8")
-    for option in set(re.findall(r"--([a-z]+)", general.stdout + run("drain", "--help").stdout)):
+    for option in set(re.findall(r"--([a-z]+)", general.stdout + run("drain", "--help").stdout +
+                                 run("check", "--help").stdout)):
         assert f"Fl -{option}" in manual, option
 
 
@@ -331,12 +332,16 @@ def complete(*words, path):
 
 
 def test_completion(control):
-    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "--socket", "--instance", "--help",
-                                               "--version"]
+    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "check", "publish", "--socket",
+                                               "--instance", "--help", "--version"]
     assert complete("re", path=control.path) == ["reload", "resume"]
     assert complete("status", "--", path=control.path) == ["--json", "--help"]
     assert complete("pause", "", path=control.path) == ["--all", "--broker", "--help", "mail", r"two\ words"]
     assert complete("drain", "m", path=control.path) == ["mail"]
+    assert complete("publish", "--ti", path=control.path) == ["--timestamp", "--timeout"]
+    assert complete("publish", "--queue", "", path=control.path) == [""]
     assert complete("--socket", str(control.path), "resume", "ma", path="/nonexistent") == ["mail"]
     assert complete("drain", "--timeout", "", path=control.path) == [""]
+    assert complete("check", "--", path=control.path) == ["--config", "--user", "--json", "--quiet", "--broker", "--help"]
+    assert complete("check", "--config", "x.conf", "ma", path=control.path) == ["mail"]
     assert complete("pause", "m", path="/nonexistent") == [""]

@@ -351,6 +351,7 @@ def test_a_stop_waits_for_copies(broker, rabbit, daemon, ledger, name, outcome):
 STUCK_RESOLVER = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -358,8 +359,10 @@ STUCK_RESOLVER = """
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
 	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
 
-	while (access(getenv("STUCK"), F_OK) == 0)
+	while (access(getenv("STUCK"), F_OK) == 0) {
+		close(creat(getenv("IS_STUCK"), 0600));
 		sleep(1);
+	}
 	return next(node, service, hints, res);
 }
 """
@@ -367,13 +370,14 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledger, name, tmp_path):
     """The publishing thread hangs in name resolution with a message in its hands, and does not come back in time."""
-    queue, stuck, go, shim = rabbit.declare(name()), tmp_path / "stuck", tmp_path / "go", tmp_path / "resolver.so"
+    queue, shim = rabbit.declare(name()), tmp_path / "resolver.so"
+    stuck, is_stuck, go = tmp_path / "stuck", tmp_path / "is-stuck", tmp_path / "go"
     (tmp_path / "resolver.c").write_text(STUCK_RESOLVER, encoding="ascii")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, tmp_path / "resolver.c", "-ldl"], check=True)
     rabbit.publish(queue, f"until [ -e {go} ]; do sleep 0.1; done; exit 65", message_id="m")
     d = daemon(configuration(broker={"url": broker.url, "connection_name": queue}, queues=[{
         "name": queue, "handler": handler("obey", ledger), "outcomes": {"reject": [65]}, "dead_letter": {"routing_key": "nowhere"}}]),
-        environment={"LD_PRELOAD": str(shim), "STUCK": str(stuck),
+        environment={"LD_PRELOAD": str(shim), "STUCK": str(stuck), "IS_STUCK": str(is_stuck),
                      "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
     ledger.wait(1, "start")
     stuck.touch()
@@ -381,6 +385,7 @@ def test_stop_with_a_copy_that_a_stuck_thread_keeps(broker, rabbit, daemon, ledg
     (publishing,) = [c.split("\t")[0] for c in connections if f"{queue} (publisher)" in c]
     broker.ctl("close_connection", publishing, "a test")
     d.wait_log("publishing connection lost")
+    wait_until(is_stuck.exists, what="the thread hangs")
     go.touch()
     d.wait_status("0 handlers running")
     d.stop()

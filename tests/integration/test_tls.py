@@ -6,13 +6,14 @@ import itertools
 import os
 import re
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from certificates import Authority, encrypt
-from harness import Broker, Rabbit, configuration, free_ports, shell, stays, wait_until
+from harness import CONTROL, PATIENCE, Broker, Rabbit, configuration, free_ports, shell, stays, wait_until
 
 QUICK = {"reconnect": {"min_delay": "100ms", "max_delay": "500ms"}}
 PASSPHRASE = "0pen-Sesam3 please"
@@ -400,3 +401,25 @@ def test_stop_while_connecting(trust, daemon, name):
         second.connect_ex(server.getsockname())
         time.sleep(0.2)
         stops_quickly(daemon, name, server.getsockname()[1], trust, 20)
+
+
+# ------------------------------------------------------------------- amqp-execctl
+
+def test_the_tool_publishes_over_tls(node, certs, trust, client, name, tmp_path):
+    """As the daemon does: with the authority and the certificate of the configuration, and not to whom it does not trust."""
+    queue = client.declare(name())
+
+    def publish(**tls):
+        path = tmp_path / "execd.conf"
+        path.write_text(configuration(broker={
+            "url": f"amqps://localhost:{node.listen(client='required')}", "auth": "external", "tls": {**paths(certs.client), **tls}},
+            queues=[{"name": queue, "handler": shell("cat")}]), encoding="utf-8")
+        path.chmod(0o600)
+        return subprocess.run([CONTROL, "publish", "--config", str(path), "--queue", queue, "x", "y"], capture_output=True,
+                              text=True, timeout=PATIENCE, check=False)
+    done = publish(**trust)
+    assert (done.returncode, done.stdout) == (0, "2 messages confirmed\n"), done.stderr
+    assert [body for _, body in client.drain(queue)] == [b"x", b"y"]
+    done = publish(ca_file=certs.other.cert)
+    assert done.returncode == 69 and "certificate" in done.stderr, done.stderr
+    assert client.depth(queue) == 0

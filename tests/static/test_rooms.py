@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "config": {"message", "base"},
     "message": {"base"},
     "base": set(),
-    "ctl": {"broker", "config", "message", "base"},
+    "ctl": {"delivery", "handler", "broker", "config", "message", "base"},
 }
 
 # Which files may include a library's header, as patterns of paths below src/.

@@ -54,6 +54,7 @@ struct fake_broker {
 	/* What it does; set before it is started. */
 	atomic_bool refuse_login;    /* answers the login with 403 */
 	bool mute;                   /* accepts, and never says a word */
+	const char *product;         /* that it says it is; NULL: nothing */
 	unsigned channel_max;        /* 0: 2047 */
 	unsigned deliveries;         /* messages sent after each basic.consume */
 	uint64_t tags_before;        /* what the first tag of a channel comes after */
@@ -538,7 +539,12 @@ static inline void fake_serve(struct fake_broker *f, int fd) {
 		return;
 	}
 	fake_put_number(&b, 9, 2);
-	fake_put_number(&b, 0, 4);
+	fake_put_number(&b, f->product ? 8 + 1 + 4 + strlen(f->product) : 0, 4);
+	if (f->product) {
+		fake_put_short(&b, "product");
+		fake_put(&b, "S", 1);
+		fake_put_long(&b, f->product);
+	}
 	fake_put_long(&b, "PLAIN AMQPLAIN");
 	fake_put_long(&b, "en_US");
 	(void)fake_send(fd, 1, 0, &b);
