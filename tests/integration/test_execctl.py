@@ -117,7 +117,7 @@ def test_usage():
 def test_help_of_everything():
     general = run("--help")
     assert general.returncode == 0 and general.stderr == ""
-    for command in ("status", "reload", "pause", "resume", "drain", "check", "publish"):
+    for command in ("status", "reload", "pause", "resume", "drain", "check", "publish", "peek", "replay"):
         assert re.search(rf"^  {command} ", general.stdout, re.M)
         result = run(command, "--help")
         assert result.returncode == 0 and result.stdout.startswith(f"Usage: amqp-execctl {command}")
