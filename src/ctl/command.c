@@ -58,7 +58,9 @@ const struct command commands[] = {
 	 "      --dry-run              only show what would be done\n"
 	 "      --yes                  do not ask\n" FILTER_HELP SESSION_HELP,
 	 command_replay},
-	{"publish", SESSION_USAGE "\n"
+	{"publish",
+	 SESSION_USAGE
+	 "\n"
 	 "           [--queue NAME | --exchange NAME --routing-key KEY] [OPTION...]\n"
 	 "           [MESSAGE... | --file FILE... | --stdin | --lines [FILE...] | --json-lines [FILE...]]",
 	 "publish messages to a broker, and tell exactly which it does not have", publish_help, command_publish},

@@ -332,9 +332,9 @@ def complete(*words, path):
 
 
 def test_completion(control):
-    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "check", "publish", "--socket",
-                                               "--instance", "--help", "--version"]
-    assert complete("re", path=control.path) == ["reload", "resume"]
+    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "check", "publish", "peek", "replay",
+                                               "--socket", "--instance", "--help", "--version"]
+    assert complete("re", path=control.path) == ["reload", "resume", "replay"]
     assert complete("status", "--", path=control.path) == ["--json", "--help"]
     assert complete("pause", "", path=control.path) == ["--all", "--broker", "--help", "mail", r"two\ words"]
     assert complete("drain", "m", path=control.path) == ["mail"]
