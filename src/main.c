@@ -186,7 +186,8 @@ static int run_daemon(struct config *config, int guard_fd) {
 	int r;
 
 	log_event(LOG_EVENT_STARTING, LOG_INFO, LOG_FIELDS(log_string("CONFIG_FILE", config->path)),
-		  "amqp-execd %s starting: %s, %zu queue(s)", PACKAGE_VERSION, config->path, config->n_queues);
+		  "amqp-execd %s starting: %s, %zu queue%s", PACKAGE_VERSION, config->path, config->n_queues,
+		  PLURAL(config->n_queues));
 	r = manager_run(config, guard_fd);
 	if (r == -ENOTSUP)
 		return EX_CONFIG;

@@ -152,6 +152,7 @@ static int manager_setup(struct manager *m, struct config *config, int guard_fd)
 
 	list_init(&m->uplinks);
 	list_init(&m->members);
+	past_init(&m->past);
 	m->started_usec = clock_realtime_usec();
 	dispatcher_init(&m->dispatcher, config->max_handlers);
 	r = manager_add_sources(m, guard_fd);
@@ -172,6 +173,7 @@ static void manager_clear(struct manager *m) {
 		uplink_free(l);
 	executor_free(m->executor);
 	manager_view_clear(m);
+	past_clear(&m->past);
 	sd_event_source_disable_unref(m->drain_timer);
 	sd_event_source_disable_unref(m->extend_timer);
 	sd_event_source_disable_unref(m->close_timer);

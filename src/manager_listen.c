@@ -45,7 +45,8 @@ static int on_order(void *userdata, enum control_order order, const char *queue,
 }
 
 static const struct control_callbacks control_callbacks = {
-	.look = manager_look, .reload = on_reload, .order = on_order};
+	.look = manager_look, .reload = on_reload, .order = on_order,
+	.handlers = manager_list_handlers, .kill = manager_kill_handler};
 static const struct monitor_callbacks monitor_callbacks = {.look = manager_look};
 
 /* --- sockets of systemd ------------------------------------------------------------------------------------------- */

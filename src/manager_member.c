@@ -119,15 +119,17 @@ static void member_begin(struct member *s) {
 	uplink_introduce(s->uplink, s->queue);
 }
 
-/* It has ended all that it had begun. What it has counted goes on being counted. */
+/* It has ended all that it had begun. What it has counted goes on being counted under its name and its broker's: a counter that jumps
+ * by what another one had counted would look like as many messages at once. */
 static void member_end(struct manager *m, struct member *s, struct member *successor) {
+	const struct config_queue *own = queue_config(s->queue);
 	struct queue_view view;
 
 	queue_look(s->queue, &view);
-	if (successor)
-		queue_inherit(successor->queue, &view.counters);
+	if (successor && strcmp(queue_config(successor->queue)->broker->name, own->broker->name) == 0)
+		queue_inherit(successor->queue, &view);
 	else
-		queue_counters_add(&m->past, &view.counters);
+		past_keep(&m->past, own, &view);
 	member_free(s);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the manager, shared by its parts and nobody else: manager.c starts and runs, manager_uplink.c has the connections,
- * manager_member.c the queues, manager_reload.c takes another configuration, manager_report.c says how it goes, manager_stop.c
- * stops. */
+ * manager_member.c the queues, manager_past.c what those have counted that are gone, manager_reload.c takes another configuration,
+ * manager_report.c says how it goes, manager_handlers.c shows the handlers that run, manager_stop.c stops. */
 #pragma once
 
 #include <stdbool.h>
@@ -43,6 +43,7 @@ struct line {
 	char *reason; /* owned; why it is not up */
 	char **reasons; /* owned, by address of the broker: why it could not be reached last, since it was up; or NULL */
 	bool overdue; /* its thread makes no progress; logged */
+	struct snapshot_connection counts; /* and of those that it has taken the place of */
 };
 
 /* A broker's connections. Owned by the manager. */
@@ -71,6 +72,13 @@ struct member {
 	unsigned occupied; /* handlers of such ones; likewise */
 };
 
+/* What queues have counted that are gone. */
+struct past {
+	struct list queues; /* of manager_past.c, owned: those that are remembered by name; n of them */
+	size_t n;
+	struct queue_counters others; /* the sums of those before */
+};
+
 /* What a new configuration has changed. */
 struct changes {
 	const char **added, **removed, **changed; /* owned arrays of queues' names; valid until manager_tidy */
@@ -83,6 +91,8 @@ struct reload {
 	sd_event_source *timer; /* owned; while one is under way */
 	bool again;	       /* wanted once more, since it began */
 	uint64_t done_usec;    /* of the last one that has ended; CLOCK_REALTIME; 0: there was none */
+	uint64_t n_taken;      /* that have ended with another configuration in force */
+	uint64_t n_failed;     /* that have not */
 	char *refusal;	       /* owned; why the last one was refused; NULL: it was not */
 };
 
@@ -128,7 +138,7 @@ struct manager {
 	struct dispatcher dispatcher;
 	struct list uplinks; /* struct uplink, owned: in the order of the configuration, retired ones last */
 	struct list members; /* struct member, owned: likewise, leaving ones last */
-	struct queue_counters past; /* of queues that are gone */
+	struct past past;
 	enum manager_state state;
 	struct reload reload;
 	struct listening listening;
@@ -136,6 +146,7 @@ struct manager {
 	struct {
 		struct snapshot_broker *brokers; /* owned */
 		struct snapshot_queue *queues;	 /* owned */
+		struct queue_handler *handlers;	 /* owned */
 	} view; /* memory of the last snapshot */
 	uint64_t drain_until_usec;
 	sd_event_source *drain_timer;  /* owned; end of drain_timeout */
@@ -182,6 +193,8 @@ const char *uplink_name(const struct uplink *l);
 int uplink_publish(struct uplink *l);
 /* Tells the queue if there is no connection: who comes later has missed that. */
 void uplink_introduce(const struct uplink *l, struct queue *q);
+/* What the connections of `from`, which it takes the place of, have counted goes on being counted here. */
+void uplink_inherit(struct uplink *l, const struct uplink *from);
 /* Closes both connections in an orderly way, at the latest after the time. */
 void uplink_close(struct uplink *l, uint64_t timeout_usec);
 /* Both are closed. */
@@ -209,6 +222,17 @@ struct member *manager_find_member(struct manager *m, const struct config_queue 
  * closes connections that nobody uses. Not from a callback of theirs: those ask for it with manager_tidy_soon. */
 void manager_tidy(struct manager *m);
 void manager_tidy_soon(struct manager *m);
+
+/* --- manager_past.c ---------------------------------------------------------------------------------------------- */
+
+void past_init(struct past *past);
+void past_clear(struct past *past);
+/* Remembers what a queue that goes has counted. */
+void past_keep(struct past *past, const struct config_queue *queue, const struct queue_view *view);
+/* One of the same name at a broker of the same name takes that over. */
+void past_give(struct past *past, struct queue *q);
+/* Of all of them. */
+void past_sum(const struct past *past, struct queue_counters *ret);
 
 /* --- manager_take.c ---------------------------------------------------------------------------------------------- */
 
@@ -244,6 +268,12 @@ void listen_plan_clear(struct listen_plan *p);
 static inline void listen_plan_clear_cleanup(struct listen_plan *p) {
 	listen_plan_clear(p);
 }
+
+/* --- manager_handlers.c ------------------------------------------------------------------------------------------ */
+
+/* control_callbacks.handlers, control_callbacks.kill */
+int manager_list_handlers(void *userdata, const struct queue_handler **ret, size_t *ret_n);
+int manager_kill_handler(void *userdata, const struct control_target *target, struct queue_handler *ret);
 
 /* --- manager_report.c -------------------------------------------------------------------------------------------- */
 

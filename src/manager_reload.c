@@ -24,8 +24,8 @@ static void log_changes(const struct changes *c) {
 	log_names(LOG_EVENT_QUEUE_ADDED, "added", c->added, c->n_added);
 	log_names(LOG_EVENT_QUEUE_CHANGED, "changed", c->changed, c->n_changed);
 	log_names(LOG_EVENT_QUEUE_REMOVED, "removed; what it has begun is finished", c->removed, c->n_removed);
-	log_event(LOG_EVENT_RELOADED, LOG_NOTICE, NULL, 0, "reloaded: %zu queue(s) added, %zu changed, %zu removed, %zu unchanged",
-		  c->n_added, c->n_changed, c->n_removed, c->n_unchanged);
+	log_event(LOG_EVENT_RELOADED, LOG_NOTICE, NULL, 0, "reloaded: %zu queue%s added, %zu changed, %zu removed, %zu unchanged",
+		  c->n_added, PLURAL(c->n_added), c->n_changed, c->n_removed, c->n_unchanged);
 }
 
 /* The first error, as the reason of the refusal; with how many there are. */
@@ -59,6 +59,10 @@ static void manager_end_reload(struct manager *m, const struct control_reload_re
 	m->reload.loader = loader_free(m->reload.loader);
 	m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
 	m->reload.done_usec = clock_realtime_usec();
+	if (m->reload.refusal)
+		m->reload.n_failed++;
+	else
+		m->reload.n_taken++;
 	if (m->reload.refusal)
 		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", m->reload.refusal)),
 			  "reload refused, the configuration of before stays in force: %s", m->reload.refusal);
@@ -139,6 +143,7 @@ static int manager_begin_reload(struct manager *m) {
 		r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
 	if (r < 0) {
 		m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
+		m->reload.n_failed++;
 		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
 			  "cannot read %s anew: %s", m->config->path, strerror(-r));
 		return r;

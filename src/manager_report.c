@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "service/status.h"
 
 /* --- the snapshot ------------------------------------------------------------------------------------------------- */
@@ -21,14 +22,17 @@ static void look_at_uplink(const struct uplink *l, struct snapshot_broker *ret) 
 					.port = a->port,
 					.state = broker_state_to_string(l->consuming.state),
 					.reason = l->consuming.reason,
+					.consuming = l->consuming.counts,
 					.has_publisher = l->publisher != NULL,
 					.publishing_state = broker_state_to_string(l->publishing.state),
 					.publishing_reason = l->publishing.reason,
+					.publishing = l->publishing.counts,
 					.blocked = l->blocked};
 }
 
 static void look_at_member(const struct member *s, struct snapshot_queue *ret) {
 	const struct config_queue *config = queue_config(s->queue);
+	uint64_t now = clock_now_usec();
 
 	*ret = (struct snapshot_queue){.name = config->name,
 				       .broker = config->broker->name,
@@ -36,6 +40,12 @@ static void look_at_member(const struct member *s, struct snapshot_queue *ret) {
 				       .prefetch = config->prefetch,
 				       .concurrency = config->concurrency};
 	queue_look(s->queue, &ret->view);
+	ret->rate = decay_rate(&ret->view.statistics->rate, now);
+	ret->failure_rate = decay_rate(&ret->view.statistics->failure_rate, now);
+	ret->oldest_usec = ret->view.oldest_usec && ret->view.oldest_usec < now ? now - ret->view.oldest_usec : 0;
+	ret->depth_known = ret->view.depth.known;
+	ret->messages_ready = ret->view.depth.messages_ready;
+	ret->consumers = ret->view.depth.consumers;
 	ret->paused_by_operator = ret->view.by_operator;
 }
 
@@ -87,6 +97,9 @@ int manager_look(void *userdata, struct snapshot *ret) {
 			     .last_reload_usec = m->reload.done_usec,
 			     .last_reload_ok = !m->reload.refusal,
 			     .last_reload_reason = m->reload.refusal,
+			     .reloads_taken = m->reload.n_taken,
+			     .reloads_failed = m->reload.n_failed,
+			     .log_lines_dropped = log_dropped_total(),
 			     .max_handlers = m->config->max_handlers};
 	int r = make_room(m);
 
@@ -107,6 +120,7 @@ int manager_look(void *userdata, struct snapshot *ret) {
 void manager_view_clear(struct manager *m) {
 	free(m->view.brokers);
 	free(m->view.queues);
+	free(m->view.handlers);
 }
 
 /* --- STATUS= ------------------------------------------------------------------------------------------------------ */
@@ -145,7 +159,7 @@ static void count_broker(const struct snapshot_broker *b, struct status_input *i
 int manager_format_status(void *userdata, char **ret) {
 	struct manager *m = userdata;
 	CLEANUP(free) struct status_trouble *troubles = NULL;
-	struct queue_counters sum = m->past;
+	struct queue_counters sum;
 	uint64_t now = clock_now_usec();
 	struct status_input in = {.stopping = m->state != MANAGER_RUNNING,
 				  .drain_left_usec = m->drain_until_usec > now ? m->drain_until_usec - now : 0};
@@ -154,6 +168,7 @@ int manager_format_status(void *userdata, char **ret) {
 
 	if (r < 0)
 		return r;
+	past_sum(&m->past, &sum);
 	/* At most one for the last reload, one for each queue, one for its copies and one for its workers; one for each publishing
 	 * connection. */
 	troubles = calloc(1 + 3 * s.n_queues + s.n_brokers, sizeof(*troubles));

@@ -143,7 +143,7 @@ static void manager_stop_handlers(struct manager *m, const char *why) {
 	}
 	manager_set_state(m, MANAGER_KILLING);
 	log_event(LOG_EVENT_HANDLERS_STOPPED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_REASON", why)),
-		  "%s: stopping %zu running handler(s); their messages are requeued", why, running);
+		  "%s: stopping %zu running handler%s; their messages are requeued", why, running, PLURAL(running));
 	LIST_FOREACH(s, &m->members, struct member, node)
 		queue_stop_handlers(s->queue, false);
 	manager_check_stopped(m);
@@ -173,7 +173,8 @@ static void manager_drain(struct manager *m) {
 	manager_set_state(m, MANAGER_DRAINING);
 	manager_cancel_reload(m);
 	m->drain_until_usec = clock_add_usec(now, m->config->drain_timeout_usec);
-	log_event(LOG_EVENT_STOPPING, LOG_INFO, NULL, 0, "stopping: waiting for %zu running handler(s)", running);
+	log_event(LOG_EVENT_STOPPING, LOG_INFO, NULL, 0, "stopping: waiting for %zu running handler%s", running,
+		  PLURAL(running));
 	systemd_stopping(m->systemd);
 	systemd_extend_timeout(m->systemd, EXTEND_BY_USEC);
 	manager_set_timer(m, &m->extend_timer, clock_add_usec(now, EXTEND_INTERVAL_USEC), on_extend_timer);

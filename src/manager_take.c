@@ -15,7 +15,7 @@
 struct plan {
 	struct manager *manager; /* borrowed */
 	struct config *config; /* borrowed */
-	struct uplink **uplinks; /* owned array; by broker */
+	struct uplink **uplinks; /* owned array; by broker; NULL: no queue uses it */
 	struct member **members; /* owned array; by queue */
 };
 
@@ -64,6 +64,14 @@ static bool member_is_same(const struct member *s, const struct uplink *l, const
 	       config_queue_is_same(queue_config(s->queue), queue);
 }
 
+static bool config_uses(const struct config *config, const struct config_broker *broker) {
+	for (size_t i = 0; i < config->n_queues; i++) {
+		if (config->queues[i].broker == broker)
+			return true;
+	}
+	return false;
+}
+
 static int plan_make(struct manager *m, struct config *config, struct plan *p) {
 	int r = 0;
 
@@ -78,6 +86,8 @@ static int plan_make(struct manager *m, struct config *config, struct plan *p) {
 	for (size_t i = 0; r == 0 && i < config->n_brokers; i++) {
 		struct uplink *l = find_uplink(m, &config->brokers[i]);
 
+		if (!config_uses(config, &config->brokers[i]))
+			continue;
 		if (l && config_broker_is_same(broker_config(l->broker), &config->brokers[i]))
 			p->uplinks[i] = l;
 		else
@@ -143,6 +153,7 @@ static void compare(struct manager *m, const struct plan *p, struct changes *c) 
 			c->n_unchanged++;
 			continue;
 		}
+		past_give(&m->past, s->queue);
 		before = manager_find_member(m, &p->config->queues[i]);
 		if (!before) {
 			c->added[c->n_added++] = name;
@@ -167,17 +178,25 @@ static void retire(struct manager *m, const struct plan *p, struct changes *c) {
 	LIST_FOREACH(l, &m->uplinks, struct uplink, node) {
 		bool kept = false;
 
-		for (size_t i = 0; i < p->config->n_brokers; i++)
+		if (l->retired)
+			continue;
+		for (size_t i = 0; i < p->config->n_brokers; i++) {
 			kept = kept || p->uplinks[i] == l;
-		l->retired = l->retired || !kept;
+			if (p->uplinks[i] && p->uplinks[i] != l && strcmp(uplink_name(p->uplinks[i]), uplink_name(l)) == 0)
+				uplink_inherit(p->uplinks[i], l);
+		}
+		l->retired = !kept;
 	}
 }
 
 /* What is in the plan, in its order; what leaves stays before it. */
 static void arrange(struct manager *m, const struct plan *p) {
 	for (size_t i = 0; i < p->config->n_brokers; i++) {
+		if (!p->uplinks[i])
+			continue;
 		list_remove(&p->uplinks[i]->node);
 		list_append(&m->uplinks, &p->uplinks[i]->node);
+		broker_set_queue_interval(p->uplinks[i]->broker, p->config->monitor.queue_interval_usec);
 	}
 	for (size_t i = 0; i < p->config->n_queues; i++) {
 		list_remove(&p->members[i]->node);

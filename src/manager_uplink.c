@@ -141,6 +141,7 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 		log_debug("broker=%s%s connecting to %s port %u", config->name, what, a->host, a->port);
 		break;
 	case BROKER_UP:
+		l->counts.connects++;
 		log_event(LOG_EVENT_BROKER_CONNECTED, LOG_INFO, fields, ARRAY_SIZE(fields),
 			  "broker=%s host=%s port=%u%s connected%s", config->name, a->host, a->port, what, a->tls ? " with TLS" : "");
 		line_clear_reasons(l, config);
@@ -149,6 +150,7 @@ static void line_set_state(struct manager *m, struct line *l, const struct confi
 		/* Each attempt gets a line, so that the last one in the log is never older than the delay; only news is a warning. */
 		int priority = line_set_reason(l, config, a, reason) ? LOG_WARNING : LOG_INFO;
 
+		l->counts.failures[report->failure]++;
 		if (m->state != MANAGER_CLOSING)
 			log_event(why_waiting(was_up, report), priority, fields, ARRAY_SIZE(fields),
 				  "broker=%s host=%s port=%u%s%s: %s; trying %s", config->name, a->host, a->port,
@@ -239,6 +241,13 @@ static void on_broker_blocked(struct broker *b, bool blocked, const char *reason
 		uplink_log_blocked(l, blocked, reason);
 }
 
+static void on_no_depths(struct broker *b, const char *reason, void *userdata) {
+	const char *name = broker_config(b)->name;
+
+	log_write(LOG_INFO, LOG_FIELDS(log_string("AMQP_BROKER", name), log_string("AMQP_REASON", reason)),
+		  "broker=%s cannot be asked how deep its queues are: %s", name, reason);
+}
+
 static void on_publisher_blocked(struct publisher *p, bool blocked, const char *reason, void *userdata) {
 	struct uplink *l = userdata;
 
@@ -248,7 +257,8 @@ static void on_publisher_blocked(struct publisher *p, bool blocked, const char *
 	systemd_status_changed(l->manager->systemd, false);
 }
 
-static const struct broker_callbacks broker_callbacks = {.state = on_broker_state, .blocked = on_broker_blocked};
+static const struct broker_callbacks broker_callbacks = {
+	.state = on_broker_state, .blocked = on_broker_blocked, .no_depths = on_no_depths};
 static const struct publisher_callbacks publisher_callbacks = {.state = on_publisher_state, .blocked = on_publisher_blocked};
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
@@ -279,6 +289,17 @@ int uplink_new(struct manager *m, struct config *config, const struct config_bro
 	l->config = config_ref(config);
 	*ret = l;
 	return 0;
+}
+
+static void counts_add(struct snapshot_connection *to, const struct snapshot_connection *from) {
+	to->connects += from->connects;
+	for (size_t i = 0; i < BROKER_FAILURES; i++)
+		to->failures[i] += from->failures[i];
+}
+
+void uplink_inherit(struct uplink *l, const struct uplink *from) {
+	counts_add(&l->consuming.counts, &from->consuming.counts);
+	counts_add(&l->publishing.counts, &from->publishing.counts);
 }
 
 int uplink_publish(struct uplink *l) {

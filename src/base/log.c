@@ -53,6 +53,7 @@ static struct {
 	struct mailbox_item stop;
 	atomic_size_t bytes;   /* queued */
 	atomic_ulong dropped;  /* since the writer last said so */
+	atomic_ulong dropped_total; /* ever */
 	atomic_bool abandoned; /* log_close waits no longer: the writer must not touch what is freed */
 } log_state = {.max_priority = LOG_INFO};
 
@@ -262,11 +263,20 @@ static struct record *record_new(const char *id, int priority, const struct strb
 	return r;
 }
 
+static void count_dropped(void) {
+	atomic_fetch_add(&log_state.dropped, 1);
+	atomic_fetch_add(&log_state.dropped_total, 1);
+}
+
+uint64_t log_dropped_total(void) {
+	return atomic_load(&log_state.dropped_total);
+}
+
 static void log_record(const char *id, int priority, const struct strbuf *text, const struct log_field *fields, size_t n_fields) {
 	struct record *r = record_new(id, priority, text, fields, n_fields);
 
 	if (!r) {
-		atomic_fetch_add(&log_state.dropped, 1);
+		count_dropped();
 		return;
 	}
 	if (!log_state.open) {
@@ -281,7 +291,7 @@ static void log_record(const char *id, int priority, const struct strbuf *text, 
 	if (atomic_fetch_add(&log_state.bytes, r->size) + r->size > LOG_BYTES_MAX ||
 	    mailbox_post(log_state.mailbox, &r->item) < 0) {
 		atomic_fetch_sub(&log_state.bytes, r->size);
-		atomic_fetch_add(&log_state.dropped, 1);
+		count_dropped();
 		free(r);
 	}
 }
@@ -297,7 +307,7 @@ static void log_format(const char *id, int priority, const struct log_field *fie
 		return;
 	strbuf_vprintf(&text, format, args);
 	if (text.failed) {
-		atomic_fetch_add(&log_state.dropped, 1);
+		count_dropped();
 		return;
 	}
 	log_record(id, priority, &text, fields, n_fields > LOG_FIELDS_MAX ? LOG_FIELDS_MAX : n_fields);

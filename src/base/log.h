@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <syslog.h> /* LOG_ERR ... LOG_DEBUG: the journal's and our priorities */
 #include "base/log_event.h"
@@ -38,6 +39,9 @@ int log_open(enum log_target target, int max_priority);
 
 /* Writes what is queued, for at most a second, and stops the writer. Does nothing if the log is not open. */
 void log_close(void);
+
+/* How many messages were dropped since the start of the process. */
+uint64_t log_dropped_total(void);
 
 /* True if a message of this priority would be written: for callers whose message is costly to make. */
 int log_enabled(int priority);

@@ -51,6 +51,7 @@ static const struct {
 	[LOG_EVENT_PUBLICATION_FAILED] = {"publication-failed", "9721ac185edf415f94e060797deb72cf"},
 	[LOG_EVENT_HANDLER_OUTPUT] = {"handler-output", "6e71069d42d145a48f1ac71efebd1c82"},
 	[LOG_EVENT_HANDLER_ENVIRONMENT_OMITTED] = {"handler-environment-omitted", "49e76e6a50ad42d9b64374a9012424d6"},
+	[LOG_EVENT_HANDLER_KILLED] = {"handler-killed", "e5cd05098368439499f1e82c1be6c49a"},
 	[LOG_EVENT_HANDLER_UNSTOPPED] = {"handler-unstopped", "03c07b3f58d3483b88e3441778130815"},
 	[LOG_EVENT_HANDLERS_UNCONFINED] = {"handlers-unconfined", "46ec8c18c2f04930ba64df0e7bff99d0"},
 	[LOG_EVENT_HANDLERS_CONFINED] = {"handlers-confined", "b73f9e431ccb47a8a0d26f29c0c3c14f"},

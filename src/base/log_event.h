@@ -57,6 +57,7 @@ enum log_event {
 	/* Handlers */
 	LOG_EVENT_HANDLER_OUTPUT, /* a line that one has written */
 	LOG_EVENT_HANDLER_ENVIRONMENT_OMITTED, /* what of a message does not fit into it */
+	LOG_EVENT_HANDLER_KILLED, /* somebody wanted it to end, as if handler.timeout were over */
 	LOG_EVENT_HANDLER_UNSTOPPED, /* something that one has started may live on */
 	LOG_EVENT_HANDLERS_UNCONFINED, /* they can read the daemon's passwords and keys */
 	LOG_EVENT_HANDLERS_CONFINED, /* they cannot any more */

@@ -8,6 +8,9 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
+/* For a noun after a number: "1 queue", "2 queues". */
+#define PLURAL(n) ((n) == 1 ? "" : "s")
+
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define WARN_UNUSED __attribute__((warn_unused_result))
 

@@ -19,6 +19,7 @@ struct consumer {
 	struct seat *seat;     /* a reference */
 	struct consumer_callbacks callbacks;
 	void *userdata;
+	bool depth_known; /* by what `depth` was told last */
 };
 
 /* What an id stands for. */
@@ -50,6 +51,17 @@ static const char *const consumer_state_names[] = {
 	[CONSUMER_FAILED] = "failed",
 };
 
+static const char *const broker_failure_names[] = {
+	[BROKER_FAILURE_UNREACHABLE] = "unreachable",
+	[BROKER_FAILURE_TLS] = "tls",
+	[BROKER_FAILURE_LOGIN] = "login",
+	[BROKER_FAILURE_CLOSED] = "closed",
+	[BROKER_FAILURE_HEARTBEAT] = "heartbeat",
+	[BROKER_FAILURE_LOST] = "lost",
+	[BROKER_FAILURE_STUCK] = "stuck",
+	[BROKER_FAILURE_OTHER] = "other",
+};
+
 const char *broker_state_to_string(enum broker_state s) {
 	return (size_t)s < ARRAY_SIZE(broker_state_names) ? broker_state_names[s] : "unknown";
 }
@@ -58,9 +70,30 @@ const char *consumer_state_to_string(enum consumer_state s) {
 	return (size_t)s < ARRAY_SIZE(consumer_state_names) ? consumer_state_names[s] : "unknown";
 }
 
+const char *broker_failure_to_string(enum broker_failure f) {
+	return (size_t)f < ARRAY_SIZE(broker_failure_names) ? broker_failure_names[f] : "unknown";
+}
+
+static void tell_depth(struct consumer *c, const struct queue_depth *depth) {
+	c->depth_known = depth->known;
+	if (c->callbacks.depth)
+		c->callbacks.depth(depth, c->userdata);
+}
+
+static void forget_depths(struct broker *b) {
+	for (uint32_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		struct consumer *c = b->places[i].consumer;
+
+		if (c && c->depth_known)
+			tell_depth(c, &(struct queue_depth){0});
+	}
+}
+
 static void on_state(enum broker_state state, const struct broker_report *report, void *userdata) {
 	struct broker *b = userdata;
 
+	if (state != BROKER_UP)
+		forget_depths(b);
 	b->callbacks.state(b, state, report, b->userdata);
 }
 
@@ -72,9 +105,9 @@ static void on_blocked(bool blocked, const char *reason, void *userdata) {
 }
 
 /* What the mailboxes may hold of a consumer. Messages under way are at most as many as the prefetch allows, those of an
- * ended epoch once again; the rest are events and wishes, a handful. */
+ * ended epoch once again; the rest are events and wishes, a handful, and the depth of its queue. */
 static size_t room_for(const struct config_queue *queue) {
-	return 8 + 2 * (size_t)queue->prefetch;
+	return 9 + 2 * (size_t)queue->prefetch;
 }
 
 static void set_mailbox_limit(struct broker *b, size_t limit) {
@@ -106,19 +139,35 @@ static void handle_event(struct consumer *c, const struct event *e) {
 	case EVENT_BROKER_STATE:
 	case EVENT_BLOCKED:
 	case EVENT_REMOVED:
+	case EVENT_NO_DEPTHS:
 		break; /* the endpoint's, and no consumer's */
 	}
+}
+
+/* The thread has let go of what is told; it may tell more as soon as that is said. */
+static void handle_depth(struct broker *b, struct seat *seat) {
+	struct consumer *c = b->places[seat->consumer].consumer;
+	const struct queue_depth depth = seat->depth.depth;
+
+	atomic_store(&seat->depth.posted, false);
+	if (c && c->seat == seat)
+		tell_depth(c, &depth);
+	seat_unref(seat);
 }
 
 static void on_item(struct mailbox_item *item, void *userdata) {
 	struct broker *b = userdata;
 
-	if (item->kind == ITEM_EVENT) {
+	if (item->kind == ITEM_DEPTH) {
+		handle_depth(b, CONTAINER_OF(item, struct seat, depth.item));
+	} else if (item->kind == ITEM_EVENT) {
 		struct event *e = CONTAINER_OF(item, struct event, item);
 		struct place *p = &b->places[e->consumer];
 
 		if (e->type == EVENT_REMOVED)
 			handle_removed(b, p);
+		else if (e->type == EVENT_NO_DEPTHS && b->callbacks.no_depths)
+			b->callbacks.no_depths(b, e->reason, b->userdata);
 		else if (p->consumer)
 			handle_event(p->consumer, e);
 		free(e);
@@ -175,6 +224,7 @@ int broker_new(sd_event *event, struct config *config, const struct config_broke
 		broker_release(b);
 		return r;
 	}
+	broker_set_queue_interval(b, config->monitor.queue_interval_usec);
 	*ret = b;
 	return 0;
 }
@@ -187,6 +237,10 @@ struct broker *broker_free(struct broker *b) {
 
 const struct config_broker *broker_config(const struct broker *b) {
 	return b->broker;
+}
+
+void broker_set_queue_interval(struct broker *b, uint64_t usec) {
+	link_set_queue_interval(endpoint_link(b->endpoint), usec);
 }
 
 static struct place *find_place(struct broker *b, uint32_t *ret_id) {
@@ -270,7 +324,7 @@ int consumer_settle(struct consumer *c, struct message *m, enum verdict verdict)
 	if (r < 0)
 		message_free(m);
 	if (r == -ENOBUFS)
-		link_shutdown(endpoint_link(c->broker->endpoint), false);
+		link_unstick(endpoint_link(c->broker->endpoint));
 	return r;
 }
 

@@ -40,6 +40,26 @@ enum consumer_state {
 	CONSUMER_FAILED,    /* its queue is missing, declared differently, deleted, refused ...; tries again after a delay */
 };
 
+/* What kind of failure made a connection wait for its next attempt. */
+enum broker_failure {
+	BROKER_FAILURE_UNREACHABLE, /* its name could not be resolved, or nobody answered there in time */
+	BROKER_FAILURE_TLS,	    /* no TLS connection could be made: a certificate, a key, the versions ... */
+	BROKER_FAILURE_LOGIN,	    /* the broker refused the login or the virtual host, or the handshake broke */
+	BROKER_FAILURE_CLOSED,	    /* the broker, or its operator, closed the connection (connection.close) */
+	BROKER_FAILURE_HEARTBEAT,   /* nothing came from the broker for two heartbeats */
+	BROKER_FAILURE_LOST,	    /* the connection ended or broke without a word */
+	BROKER_FAILURE_STUCK,	    /* its thread made no progress and was freed by a shutdown of the socket */
+	BROKER_FAILURE_OTHER,	    /* a violation of the protocol, no memory ... */
+};
+#define BROKER_FAILURES (BROKER_FAILURE_OTHER + 1)
+
+/* What the broker says of a queue, and said last. */
+struct queue_depth {
+	bool known; /* false: it has not been asked yet, or could not answer; the rest says nothing then */
+	uint64_t messages_ready; /* that no consumer has */
+	uint64_t consumers;
+};
+
 /* Why a state was entered. */
 struct broker_report {
 	const char *reason;  /* one printable line without secrets; NULL if there is nothing to say. Borrowed for the call. */
@@ -47,6 +67,7 @@ struct broker_report {
 	/* Of a connection: which of the broker's addresses this is about; the first one before anything was tried. */
 	const struct config_address *address;
 	bool refused; /* WAITING: the broker refused the login */
+	enum broker_failure failure; /* WAITING: what kind of failure the reason is */
 	/* FAILED: the broker allows fewer channels on this connection than the number of the consumer's. No attempt of
 	 * this consumer will be better before the next connection; another one takes the lowest number that is free by
 	 * then. */
@@ -57,6 +78,8 @@ struct broker_callbacks {
 	void (*state)(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata);
 	/* connection.blocked (true, with the broker's reason) and connection.unblocked. May be NULL. */
 	void (*blocked)(struct broker *b, bool blocked, const char *reason, void *userdata);
+	/* There is no channel on which to ask how deep queues are. Comes again only after there was one. May be NULL. */
+	void (*no_depths)(struct broker *b, const char *reason, void *userdata);
 };
 
 struct consumer_callbacks {
@@ -72,6 +95,9 @@ struct consumer_callbacks {
 	/* consumer_cancel is done: the broker has confirmed it, or the channel is gone; no further message comes until
 	 * consumer_consume. Once for each consumer_cancel. */
 	void (*cancelled)(void *userdata);
+	/* What the broker says of the queue is different from what it said last. Asked from time to time, whether the consumer consumes or
+	 * not; unknown at first, and again when the queue cannot be asked or the connection is gone. May be NULL. */
+	void (*depth)(const struct queue_depth *depth, void *userdata);
 };
 
 /* Makes a broker and its thread, which begins to connect at once. Keeps a reference to `config`, of which `broker` is a part,
@@ -87,6 +113,10 @@ struct broker *broker_free(struct broker *b);
 DEFINE_CLEANUP(struct broker *, broker_free);
 
 const struct config_broker *broker_config(const struct broker *b);
+
+/* How often the broker is asked how deep each consumer's queue is, from now on; at first as the configuration says
+ * (monitor.queue_interval). 0: never. Cannot fail. */
+void broker_set_queue_interval(struct broker *b, uint64_t usec);
 
 /* Adds a consumer for the queue; idle until consumer_consume. `queue` is a part of `config`, which may be another
  * configuration than the broker's, and to which a reference is kept until consumer_free, and until the thread has let
@@ -123,4 +153,6 @@ int broker_stop(struct broker *b, uint64_t timeout_usec);
 uint64_t broker_overdue_usec(struct broker *b, uint64_t now_usec);
 
 const char *broker_state_to_string(enum broker_state s);
+/* "unreachable", "tls", "login", "closed", "heartbeat", "lost", "stuck", "other" */
+const char *broker_failure_to_string(enum broker_failure f);
 const char *consumer_state_to_string(enum consumer_state s);

@@ -106,6 +106,7 @@ int channel_new(struct seat *seat, struct channel **ret) {
 	c->deadline_usec = USEC_INFINITY;
 	c->retry_usec = USEC_INFINITY;
 	backoff_init(&c->backoff, RETRY_MIN_USEC, RETRY_MAX_USEC);
+	question_init(&c->question, seat);
 	assembler_init(&c->assembler, seat->config->max_message_size);
 	settler_init(&c->settler, NULL, NULL, (uint16_t)c->number);
 	*ret = c;

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "broker/assembler.h"
 #include "broker/connection.h"
+#include "broker/inspector.h"
 #include "broker/outbox.h"
 #include "broker/seat.h"
 #include "broker/settler.h"
@@ -58,6 +59,7 @@ struct channel {
 	char consumer_tag[256];
 	struct assembler assembler;
 	struct settler settler;
+	struct question question; /* its inspector's: how deep is the queue? */
 };
 
 /* The main thread: a channel for the seat, of which it takes a reference of its own. -ENOMEM. */

@@ -59,14 +59,52 @@ void connection_clear(struct connection *c) {
 	empty_amqp_pool(&c->pool);
 }
 
-int connection_fail(struct connection *c, const char *format, ...) {
-	va_list args;
-
-	va_start(args, format);
+static int fail(struct connection *c, enum broker_failure failure, const char *format, va_list args) {
 	(void)vsnprintf(c->reason, sizeof(c->reason), format, args);
-	va_end(args);
+	c->failure = failure;
 	c->up = false;
 	return -ECONNABORTED;
+}
+
+int connection_fail(struct connection *c, const char *format, ...) {
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	r = fail(c, BROKER_FAILURE_OTHER, format, args);
+	va_end(args);
+	return r;
+}
+
+int connection_fail_as(struct connection *c, enum broker_failure failure, const char *format, ...) {
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	r = fail(c, failure, format, args);
+	va_end(args);
+	return r;
+}
+
+/* What the library could not do on a connection that was up. */
+static int fail_by_status(struct connection *c, int status) {
+	enum broker_failure failure = BROKER_FAILURE_OTHER;
+
+	switch (status) {
+	case AMQP_STATUS_HEARTBEAT_TIMEOUT:
+		failure = BROKER_FAILURE_HEARTBEAT;
+		break;
+	case AMQP_STATUS_CONNECTION_CLOSED:
+	case AMQP_STATUS_SOCKET_ERROR:
+	case AMQP_STATUS_TCP_ERROR:
+	case AMQP_STATUS_SSL_ERROR:
+	case AMQP_STATUS_TIMEOUT:
+		failure = BROKER_FAILURE_LOST;
+		break;
+	default:
+		break;
+	}
+	return connection_fail_as(c, failure, "%s", error_from_status(status));
 }
 
 void connection_drop(struct connection *c) {
@@ -139,16 +177,16 @@ static int login_broke(struct connection *c, int status) {
 	char text[REASON_MAX];
 
 	if (connection_address(c)->tls && tls_told_why(&c->tls, c->link->fd, text, sizeof(text)))
-		return connection_fail(c, "%s", text);
+		return connection_fail_as(c, BROKER_FAILURE_TLS, "%s", text);
 	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD && c->broker->auth == CONFIG_AUTH_EXTERNAL)
-		return connection_fail(
-			c, "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
-			   "certificate (auth)");
+		return connection_fail_as(c, BROKER_FAILURE_LOGIN,
+					  "the broker does not offer the authentication mechanism EXTERNAL, the login by client "
+					  "certificate (auth)");
 	/* A listener for TLS hangs up on somebody who speaks AMQP at once. */
 	if (!connection_address(c)->tls &&
 	    (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED))
-		return connection_fail(c, "login failed: %s (is it a port for amqps?)", error_from_status(status));
-	return connection_fail(c, "login failed: %s", error_from_status(status));
+		return connection_fail_as(c, BROKER_FAILURE_LOGIN, "login failed: %s (is it a port for amqps?)", error_from_status(status));
+	return connection_fail_as(c, BROKER_FAILURE_LOGIN, "login failed: %s", error_from_status(status));
 }
 
 static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
@@ -161,11 +199,11 @@ static int login_failed(struct connection *c, const amqp_rpc_reply_t *reply) {
 		if (close->reply_code == AMQP_ACCESS_REFUSED)
 			c->login_refused = c->refused = true;
 		error_from_close(close->reply_code, &close->reply_text, text, sizeof(text));
-		return connection_fail(c, "%s", text);
+		return connection_fail_as(c, BROKER_FAILURE_LOGIN, "%s", text);
 	}
 	if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
 		return login_broke(c, reply->library_error);
-	return connection_fail(c, "login failed: the broker answered with something unexpected");
+	return connection_fail_as(c, BROKER_FAILURE_LOGIN, "login failed: the broker answered with something unexpected");
 }
 
 static int connection_login(struct connection *c, uint64_t timeout_usec) {
@@ -221,11 +259,16 @@ static void on_tls_connected(int fd, void *userdata) {
 }
 
 static int connect_tls(struct connection *c, const struct dial *d) {
+	int r;
+
 	c->state = amqp_new_connection();
 	if (!c->state)
 		return connection_fail(c, "out of memory");
 	tls_init(&c->tls, &c->broker->tls, d->host, on_tls_connected, c);
-	return tls_open(&c->tls, c->state, d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason));
+	r = tls_open(&c->tls, c->state, d, c->broker->connect_timeout_usec, c->reason, sizeof(c->reason));
+	if (r < 0 && tls_is_to_blame(&c->tls))
+		c->failure = BROKER_FAILURE_TLS;
+	return r;
 }
 
 static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *), void *userdata) {
@@ -241,6 +284,7 @@ static int connection_dial(struct connection *c, int wake_fd, int (*wake)(void *
 	int r;
 
 	c->watch_error = 0;
+	c->failure = BROKER_FAILURE_UNREACHABLE;
 	r = address->tls ? connect_tls(c, &d) : connect_plain(c, &d);
 	if (r < 0)
 		return r;
@@ -260,6 +304,7 @@ int connection_open(struct connection *c, int wake_fd, int (*wake)(void *), void
 		c->login_refused = false;
 	c->refused = false;
 	c->close_code = 0;
+	(void)link_was_unstuck(c->link);
 	link_busy(c->link, clock_add_usec(start, clock_add_usec(timeout, RESOLVE_USEC)));
 	r = connection_dial(c, wake_fd, wake, userdata);
 	if (r == 0) {
@@ -287,7 +332,7 @@ int connection_read(struct connection *c, amqp_frame_t *frame) {
 		return 1;
 	if (status == AMQP_STATUS_TIMEOUT)
 		return 0;
-	return connection_fail(c, "%s", error_from_status(status));
+	return fail_by_status(c, status);
 }
 
 void connection_release(struct connection *c, const amqp_frame_t *frame) {
@@ -316,7 +361,7 @@ int connection_send(struct connection *c, uint16_t channel, amqp_method_number_t
 		(void)snprintf(c->reason, sizeof(c->reason), "%s", error_from_status(status));
 		return -EMSGSIZE;
 	}
-	return connection_fail(c, "%s", error_from_status(status));
+	return fail_by_status(c, status);
 }
 
 int connection_keep_alive(struct connection *c, uint64_t now_usec) {
@@ -327,7 +372,7 @@ int connection_keep_alive(struct connection *c, uint64_t now_usec) {
 		return 0;
 	c->sent_usec = now_usec;
 	status = amqp_send_frame(c->state, &heartbeat);
-	return status < 0 ? connection_fail(c, "%s", error_from_status(status)) : 0;
+	return status < 0 ? fail_by_status(c, status) : 0;
 }
 
 void connection_close(struct connection *c, uint64_t deadline_usec) {

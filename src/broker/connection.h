@@ -30,6 +30,7 @@ struct connection {
 	bool login_refused;		    /* an address tried since the last wait refused the login */
 	bool refused;			    /* the address tried last did */
 	uint16_t close_code;		    /* of the connection.close that ended the last login; 0: there was none */
+	enum broker_failure failure;	    /* what kind of failure it was that ended the connection, or the attempt */
 	char reason[REASON_MAX];	    /* why the last call failed */
 };
 
@@ -71,5 +72,6 @@ int connection_send(struct connection *c, uint16_t channel, amqp_method_number_t
 /* Sends a heartbeat if one is due, for the time in which nothing is read. */
 int connection_keep_alive(struct connection *c, uint64_t now_usec);
 
-/* The connection is not up any more, for this reason; returns -ECONNABORTED. */
+/* The connection is not up any more, for this reason; returns -ECONNABORTED. BROKER_FAILURE_OTHER; or of this kind. */
 int connection_fail(struct connection *c, const char *format, ...) PRINTF_LIKE(2, 3);
+int connection_fail_as(struct connection *c, enum broker_failure failure, const char *format, ...) PRINTF_LIKE(3, 4);

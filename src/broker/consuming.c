@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "broker/channel.h"
+#include "broker/inspector.h"
 
 /* Owned by the thread. */
 struct consuming {
@@ -13,9 +14,11 @@ struct consuming {
 	struct outbox *outbox;         /* borrowed */
 	struct list channels;          /* owned */
 	struct channel *by_consumer[BROKER_CONSUMERS_MAX]; /* the same; NULL: none */
+	struct inspector inspector;
 };
 
 static void drop_channel(struct consuming *s, struct channel *c) {
+	inspector_remove(&s->inspector, &c->question);
 	list_remove(&c->node);
 	s->by_consumer[c->consumer] = NULL;
 	channel_free(c);
@@ -38,6 +41,7 @@ static int consuming_new(struct connection *connection, struct outbox *outbox, c
 	s->connection = connection;
 	s->outbox = outbox;
 	list_init(&s->channels);
+	inspector_init(&s->inspector, connection, outbox);
 	*ret = s;
 	return 0;
 }
@@ -55,6 +59,7 @@ static void check_over(struct consuming *s, struct channel *c) {
 static int consuming_up(void *self, uint64_t now) {
 	struct consuming *s = self;
 
+	inspector_up(&s->inspector, now);
 	LIST_FOREACH(c, &s->channels, struct channel, node) {
 		int r = channel_up(c, now);
 
@@ -67,6 +72,7 @@ static int consuming_up(void *self, uint64_t now) {
 static void consuming_down(void *self, const char *reason, uint64_t now) {
 	struct consuming *s = self;
 
+	inspector_down(&s->inspector);
 	LIST_FOREACH(c, &s->channels, struct channel, node) {
 		channel_down(c, reason);
 		check_over(s, c);
@@ -76,20 +82,29 @@ static void consuming_down(void *self, const char *reason, uint64_t now) {
 static int consuming_frame(void *self, const amqp_frame_t *frame, uint64_t now) {
 	struct consuming *s = self;
 	struct channel *c = frame->channel <= BROKER_CONSUMERS_MAX ? s->by_consumer[frame->channel - 1] : NULL;
+	bool was_consuming = c && c->state == CHANNEL_CONSUMING;
 	int r;
 
+	if (inspector_has(&s->inspector, frame->channel))
+		return inspector_frame(&s->inspector, frame, now);
 	/* Nobody opened it: nothing that arrives on it concerns anybody. */
 	if (!c)
 		return 0;
 	r = channel_frame(c, frame, now);
+	/* It may have been asked before it was declared. */
+	if (!was_consuming && c->state == CHANNEL_CONSUMING)
+		inspector_hurry(&s->inspector, &c->question, now);
 	check_over(s, c);
 	return r;
 }
 
-static void add(struct consuming *s, struct channel *c) {
+static int add(struct consuming *s, struct channel *c, uint64_t now) {
 	channel_join(c, s->connection, s->outbox);
 	list_append(&s->channels, &c->node);
 	s->by_consumer[c->consumer] = c;
+	inspector_add(&s->inspector, &c->question, now);
+	/* Who consumes comes before who asks. */
+	return inspector_has(&s->inspector, c->number) ? inspector_yield(&s->inspector, now) : 0;
 }
 
 static int remove_consumer(struct consuming *s, struct seat *seat, uint64_t now) {
@@ -104,8 +119,7 @@ static int remove_consumer(struct consuming *s, struct seat *seat, uint64_t now)
 static int run_command(struct consuming *s, struct command *command, uint64_t now) {
 	switch (command->type) {
 	case COMMAND_ADD:
-		add(s, CONTAINER_OF(command, struct channel, add));
-		break;
+		return add(s, CONTAINER_OF(command, struct channel, add), now);
 	case COMMAND_REMOVE:
 		return remove_consumer(s, CONTAINER_OF(command, struct seat, remove), now);
 	case COMMAND_WISH:
@@ -147,9 +161,13 @@ static int consuming_wishes(void *self, uint64_t now) {
 	struct consuming *s = self;
 	int result = 0;
 
+	inspector_set_interval(&s->inspector, link_queue_interval(s->connection->link), now);
 	LIST_FOREACH(c, &s->channels, struct channel, node) {
 		struct wish w;
 
+		/* Until the broker has confirmed that it is closed, the channel of that number is not this one. */
+		if (inspector_has(&s->inspector, c->number))
+			continue;
 		if (!link_take_wish(s->connection->link, &c->seat->wish, &w))
 			continue;
 		for (; w.cancels > 0; w.cancels--) {
@@ -166,6 +184,17 @@ static int consuming_wishes(void *self, uint64_t now) {
 	return result;
 }
 
+/* The highest number of a channel that no consumer has; 0: none. New consumers take the lowest ones. */
+static unsigned spare_number(const struct consuming *s) {
+	unsigned number = s->connection->channel_max;
+
+	if (number > BROKER_CONSUMERS_MAX)
+		return BROKER_CONSUMERS_MAX + 1;
+	while (number > 0 && s->by_consumer[number - 1])
+		number--;
+	return number;
+}
+
 static int consuming_work(void *self, uint64_t now) {
 	struct consuming *s = self;
 
@@ -175,12 +204,13 @@ static int consuming_work(void *self, uint64_t now) {
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	/* After the consumers, which have precedence. */
+	return inspector_work(&s->inspector, inspector_wants_channel(&s->inspector, now) ? spare_number(s) : 0, now);
 }
 
 static uint64_t consuming_next_usec(const void *self) {
 	const struct consuming *s = self;
-	uint64_t next = USEC_INFINITY;
+	uint64_t next = inspector_next_usec(&s->inspector);
 
 	LIST_FOREACH(c, &s->channels, const struct channel, node) {
 		uint64_t usec = channel_next_usec(c);
@@ -196,6 +226,7 @@ static void consuming_postpone(void *self, uint64_t usec) {
 
 	LIST_FOREACH(c, &s->channels, struct channel, node)
 		channel_postpone(c, usec);
+	inspector_postpone(&s->inspector, usec);
 }
 
 const struct role consuming_role = {

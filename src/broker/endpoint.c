@@ -54,6 +54,7 @@ static void handle_state(struct endpoint *e, const struct event *event) {
 		.retry_usec = event->retry_usec,
 		.address = event->address,
 		.refused = event->refused,
+		.failure = event->failure,
 	};
 
 	e->address = event->address;
@@ -271,7 +272,7 @@ uint64_t endpoint_overdue_usec(struct endpoint *e, uint64_t now_usec) {
 		return 0;
 	if (e->shut_down_usec != deadline) {
 		e->shut_down_usec = deadline;
-		link_shutdown(e->link, false);
+		link_unstick(e->link);
 	}
 	return now_usec - deadline;
 }

@@ -46,6 +46,7 @@ int link_new(size_t limit, struct link **ret) {
 		return -ENOMEM;
 	atomic_init(&l->refs, 1);
 	l->fd = -1;
+	atomic_init(&l->unstuck, false);
 	l->wish.item.kind = ITEM_COMMAND;
 	l->wish.type = COMMAND_WISH;
 	l->stop.item.kind = ITEM_COMMAND;
@@ -94,6 +95,9 @@ void link_item_free(struct mailbox_item *item) {
 	case ITEM_COMMAND:
 		command_free(CONTAINER_OF(item, struct command, item));
 		break;
+	case ITEM_DEPTH:
+		seat_unref(CONTAINER_OF(item, struct seat, depth.item));
+		break;
 	case ITEM_EVENT:
 		free(CONTAINER_OF(item, struct event, item));
 		break;
@@ -109,15 +113,19 @@ void link_set_limit(struct link *l, size_t limit) {
 	mailbox_set_limit(l->to_main, limit);
 }
 
+/* Under the lock. If the mailbox is full the thread has something to take out of it, and looks for wishes when it does. */
+static void wake(struct link *l) {
+	if (!l->wish_posted)
+		l->wish_posted = mailbox_post(l->to_thread, &l->wish.item) == 0;
+}
+
 void link_wish(struct link *l, struct wish *w, unsigned prefetch) {
 	pthread_mutex_lock(&l->lock);
 	w->consume = prefetch > 0;
 	w->prefetch = prefetch;
 	w->cancels += prefetch == 0;
 	atomic_store(&w->made, true);
-	/* If the mailbox is full the thread has something to take out of it, and looks for wishes when it does. */
-	if (!l->wish_posted)
-		l->wish_posted = mailbox_post(l->to_thread, &l->wish.item) == 0;
+	wake(l);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -144,6 +152,22 @@ bool link_take_wish(struct link *l, struct wish *w, struct wish *ret) {
 	atomic_store(&w->made, false);
 	pthread_mutex_unlock(&l->lock);
 	return true;
+}
+
+void link_set_queue_interval(struct link *l, uint64_t usec) {
+	pthread_mutex_lock(&l->lock);
+	l->queue_interval_usec = usec;
+	wake(l);
+	pthread_mutex_unlock(&l->lock);
+}
+
+uint64_t link_queue_interval(struct link *l) {
+	uint64_t usec;
+
+	pthread_mutex_lock(&l->lock);
+	usec = l->queue_interval_usec;
+	pthread_mutex_unlock(&l->lock);
+	return usec;
 }
 
 int link_set_socket(struct link *l, int fd, bool logging_in) {
@@ -173,6 +197,19 @@ void link_shutdown(struct link *l, bool only_login) {
 	if (l->fd >= 0 && (l->logging_in || !only_login))
 		(void)shutdown(l->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&l->lock);
+}
+
+void link_unstick(struct link *l) {
+	pthread_mutex_lock(&l->lock);
+	if (l->fd >= 0) {
+		atomic_store(&l->unstuck, true);
+		(void)shutdown(l->fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+bool link_was_unstuck(struct link *l) {
+	return atomic_exchange(&l->unstuck, false);
 }
 
 void link_busy(struct link *l, uint64_t deadline_usec) {

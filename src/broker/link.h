@@ -24,6 +24,7 @@ enum item_kind {
 	ITEM_UNSETTLED, /* struct message */
 	ITEM_EVENT,	/* struct event */
 	ITEM_DONE,	/* struct job */
+	ITEM_DEPTH,	/* struct depth_post, of a struct seat, to which it has a reference */
 };
 
 enum command_type {
@@ -46,6 +47,7 @@ enum event_type {
 	EVENT_LOST,           /* consumer, epoch */
 	EVENT_CANCELLED,      /* consumer */
 	EVENT_REMOVED,        /* consumer: the thread has let go of it, nothing of it follows */
+	EVENT_NO_DEPTHS,      /* reason */
 };
 
 struct event {
@@ -56,6 +58,7 @@ struct event {
 	enum consumer_state consumer_state;
 	bool blocked;
 	bool refused; /* BROKER_WAITING: because the login was refused */
+	enum broker_failure failure; /* BROKER_WAITING */
 	bool no_number; /* CONSUMER_FAILED: because its number is too high */
 	uint64_t epoch;
 	uint64_t retry_usec;
@@ -79,10 +82,12 @@ struct link {
 	atomic_bool stop_now;	      /* leave as soon as possible, in no particular order */
 	_Atomic uint64_t deadline_usec; /* when what the thread is doing should be over; 0: it waits, for as long as it takes */
 	struct command stop;	      /* the main thread's to post, once */
+	atomic_bool unstuck;	      /* link_unstick has shut the socket down */
 	pthread_mutex_t lock;	      /* guards what follows, and every wish, but for reading `made` */
 	pthread_cond_t changed;	      /* exited was set; CLOCK_MONOTONIC */
 	struct command wish;	      /* wakes the thread; in the mailbox while wish_posted */
 	bool wish_posted;
+	uint64_t queue_interval_usec; /* how often the broker is asked how deep a queue is; 0: never */
 	bool exited;		      /* the thread touches nothing but this link any more */
 	bool logging_in;	      /* the socket is connected, the login not complete */
 	int fd;			      /* owned: a duplicate of the socket, which the library may close at any time; or -1 */
@@ -110,6 +115,11 @@ void link_wish_received(struct link *l);
 /* The thread: takes what was wished; false if nothing was. */
 bool link_take_wish(struct link *l, struct wish *w, struct wish *ret);
 
+/* The main thread: as broker_set_queue_interval. */
+void link_set_queue_interval(struct link *l, uint64_t usec);
+/* The thread. */
+uint64_t link_queue_interval(struct link *l);
+
 /* The thread: publishes its socket (-1: none any more) by a duplicate. -errno of fcntl(2). */
 int link_set_socket(struct link *l, int fd, bool logging_in);
 /* The thread: the login is complete. */
@@ -117,6 +127,10 @@ void link_set_logged_in(struct link *l);
 /* The main thread: shuts the socket down, which ends whatever the thread waits for in it. only_login: not if the login is
  * complete. */
 void link_shutdown(struct link *l, bool only_login);
+/* The main thread: the same because the thread makes no progress. */
+void link_unstick(struct link *l);
+/* The thread: whether that was the end of its connection; begins again with false. */
+bool link_was_unstuck(struct link *l);
 
 /* The thread: busy, until the deadline at the latest; idle. */
 void link_busy(struct link *l, uint64_t deadline_usec);

@@ -13,6 +13,7 @@ libexecd_a_SOURCES += \
 	%D%/error.c %D%/error.h \
 	%D%/inquiry.c %D%/inquiry.h %D%/inquiry_private.h \
 	%D%/inquiry_ask.c \
+	%D%/inspector.c %D%/inspector.h \
 	%D%/job.c %D%/job.h \
 	%D%/lane.c %D%/lane.h \
 	%D%/link.c %D%/link.h \
@@ -33,6 +34,7 @@ libexecd_a_SOURCES += \
 check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_error tests/unit/test_broker_link \
 	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_consumers tests/unit/test_inquiry tests/unit/test_publisher \
 	tests/unit/test_tags
+	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_consumers tests/unit/test_inspector tests/unit/test_publisher tests/unit/test_tags
 tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
 tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/broker_loop.h tests/unit/fake_broker.h tests/unit/privileges_of.h
 tests_unit_test_broker_error_SOURCES = tests/unit/test_broker_error.c tests/unit/check_main.h
@@ -44,5 +46,7 @@ tests_unit_test_connection_SOURCES = tests/unit/test_connection.c tests/unit/che
 tests_unit_test_consumers_SOURCES = tests/unit/test_consumers.c tests/unit/broker_loop.h tests/unit/check_main.h \
 	tests/unit/config_files.h tests/unit/fake_broker.h tests/unit/privileges_of.h tests/unit/scratch.h
 tests_unit_test_inquiry_SOURCES = tests/unit/test_inquiry.c tests/unit/check_main.h tests/unit/fake_broker.h
+tests_unit_test_inspector_SOURCES = tests/unit/test_inspector.c tests/unit/broker_loop.h tests/unit/check_main.h \
+	tests/unit/config_files.h tests/unit/fake_broker.h tests/unit/privileges_of.h tests/unit/scratch.h
 tests_unit_test_publisher_SOURCES = tests/unit/test_publisher.c tests/unit/broker_loop.h tests/unit/fake_broker.h tests/unit/privileges_of.h
 tests_unit_test_tags_SOURCES = tests/unit/test_tags.c tests/unit/check_main.h

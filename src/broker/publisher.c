@@ -190,7 +190,7 @@ int publisher_publish(struct publisher *p, struct publication *pub) {
 		job_unload(j, pub);
 		/* The thread is stuck, and this is what frees it. */
 		if (r == -ENOBUFS)
-			link_shutdown(endpoint_link(p->endpoint), false);
+			link_unstick(endpoint_link(p->endpoint));
 		return r;
 	}
 	pub->job = NULL;

@@ -100,6 +100,16 @@ int request_queue(struct connection *c, uint16_t channel, const struct config_qu
 	return connection_send(c, channel, AMQP_QUEUE_DECLARE_METHOD, &m);
 }
 
+int request_depth(struct connection *c, uint16_t channel, const char *queue) {
+	amqp_queue_declare_t m = {.queue = amqp_cstring_bytes(queue), .passive = 1, .arguments = amqp_empty_table};
+
+	if (strlen(queue) > SHORT_STRING_MAX) {
+		(void)snprintf(c->reason, sizeof(c->reason), "the name of the queue is longer than 255 bytes");
+		return -EMSGSIZE;
+	}
+	return connection_send(c, channel, AMQP_QUEUE_DECLARE_METHOD, &m);
+}
+
 int request_bind(struct connection *c, uint16_t channel, const struct config_queue *q, const struct config_binding *b,
 		 const char *routing_key) {
 	amqp_queue_bind_t m = {

@@ -15,6 +15,8 @@ int request_channel_flow_ok(struct connection *c, uint16_t channel, bool active)
 int request_exchange(struct connection *c, uint16_t channel, const struct config_binding *b);
 /* queue.declare; passive if the queue has no declaration. */
 int request_queue(struct connection *c, uint16_t channel, const struct config_queue *q);
+/* queue.declare, passive: how deep is it? */
+int request_depth(struct connection *c, uint16_t channel, const char *queue);
 /* queue.bind with one of the binding's routing keys. */
 int request_bind(struct connection *c, uint16_t channel, const struct config_queue *q, const struct config_binding *b,
 		 const char *routing_key);

@@ -13,6 +13,7 @@ int seat_new(struct config *config, const struct config_queue *queue, uint32_t c
 	s->consumer = consumer;
 	s->config = config_ref(config);
 	s->queue = queue;
+	s->depth.item.kind = ITEM_DEPTH;
 	s->remove.item.kind = ITEM_COMMAND;
 	s->remove.type = COMMAND_REMOVE;
 	*ret = s;

@@ -67,6 +67,7 @@ static void report(struct thread *t, enum broker_state state, const struct confi
 		.type = EVENT_BROKER_STATE,
 		.broker_state = state,
 		.refused = state == BROKER_WAITING && t->connection.refused,
+		.failure = t->connection.failure,
 		.retry_usec = retry_usec,
 		.address = address,
 	};
@@ -141,7 +142,7 @@ static int handle_connection_frame(struct thread *t, const amqp_frame_t *frame) 
 
 		error_from_close(close->reply_code, &close->reply_text, reason, sizeof(reason));
 		(void)connection_send(&t->connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
-		return connection_fail(&t->connection, "%s", reason);
+		return connection_fail_as(&t->connection, BROKER_FAILURE_CLOSED, "%s", reason);
 	}
 	if (id == AMQP_CONNECTION_BLOCKED_METHOD) {
 		report_blocked(t, true, &((const amqp_connection_blocked_t *)frame->payload.method.decoded)->reason);
@@ -282,6 +283,8 @@ static void wait_before_retry(struct thread *t) {
 	uint64_t now = clock_now_usec();
 	uint64_t until = now + delay;
 
+	if (link_was_unstuck(t->link))
+		t->connection.failure = BROKER_FAILURE_STUCK;
 	report(t, BROKER_WAITING, failed, t->connection.reason, delay);
 	while (wake(t) == 0 && (now = clock_now_usec()) < until) {
 		struct pollfd p = {.fd = mailbox_fd(t->link->to_thread), .events = POLLIN};

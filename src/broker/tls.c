@@ -247,6 +247,7 @@ int tls_open(struct tls *t, amqp_connection_state_t state, const struct dial *d,
 	amqp_ssl_socket_set_verify_peer(t->socket, 0);
 	amqp_ssl_socket_set_verify_hostname(t->socket, 0);
 	r = setup(t, amqp_ssl_socket_get_context(t->socket), reason, reason_size);
+	t->dialled = r == 0;
 	if (r == 0)
 		r = dial_each(d, timeout_usec, attempt, t, reason, reason_size);
 	if (r < 0 && t->ssl)
@@ -257,6 +258,10 @@ int tls_open(struct tls *t, amqp_connection_state_t state, const struct dial *d,
 no_memory:
 	(void)snprintf(reason, reason_size, "out of memory");
 	return -ENOMEM;
+}
+
+bool tls_is_to_blame(const struct tls *t) {
+	return !t->dialled || t->ssl;
 }
 
 void tls_clear(struct tls *t) {

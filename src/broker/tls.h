@@ -27,6 +27,7 @@ struct tls {
 	void *userdata;
 	amqp_socket_t *socket;     /* borrowed from the library, while tls_open runs */
 	struct ssl_st *ssl;        /* a reference, besides the library's; NULL before the handshake */
+	bool dialled;              /* our files are in order, and it was tried to connect */
 	int status;                /* of the library, when it failed to open the socket */
 	int alert;                 /* the last one that the peer sent; -1: none */
 	bool asked_password;       /* the key is encrypted */
@@ -41,6 +42,9 @@ void tls_init(struct tls *t, const struct config_tls *config, const char *host,
  * reason as text. The caller destroys `state` in any case. */
 int tls_open(struct tls *t, amqp_connection_state_t state, const struct dial *d, uint64_t timeout_usec, char *reason,
 	     size_t reason_size);
+
+/* After tls_open has failed: whether that was for our files or in the handshake, and not because nobody could be reached. */
+bool tls_is_to_blame(const struct tls *t);
 
 /* After the connection has been destroyed, or instead of tls_open. */
 void tls_clear(struct tls *t);

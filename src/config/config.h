@@ -293,6 +293,7 @@ struct config_listen {
 struct config_monitor {
 	struct config_listen *listen; /* n_listen of them; none by default */
 	size_t n_listen;
+	uint64_t queue_interval_usec; /* how often brokers are asked how deep each queue is; 0: never */
 };
 
 struct config {

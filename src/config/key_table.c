@@ -387,6 +387,8 @@ const struct key config_keys[] = {
 
 	{COMMON(MONITOR, "listen", LISTEN, "the addresses to answer at"), RANGE(0, 16),
 	 AT_ARRAY(config_monitor, listen, n_listen)},
+	{COMMON(MONITOR, "queue_interval", DURATION, "how often brokers are asked how deep each queue is; 0: never"), RANGE(0, DAY),
+	 .fallback = "30s", AT(config_monitor, queue_interval_usec)},
 };
 
 const size_t config_n_keys = ARRAY_SIZE(config_keys);

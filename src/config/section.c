@@ -34,7 +34,8 @@ static void clear_listen(struct config_monitor *m) {
 	for (size_t i = 0; i < m->n_listen; i++)
 		free(m->listen[i].host);
 	free(m->listen);
-	*m = (struct config_monitor){0};
+	m->listen = NULL;
+	m->n_listen = 0;
 }
 
 static void clear_list(const struct key *k, void *base) {

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 struct client {
 	CURL *curl;       /* owned; keeps the connection open */
 	const char *path; /* borrowed */
+	int wake_fd;      /* borrowed; -1: none */
 	struct strbuf received;
 };
 
@@ -37,6 +39,7 @@ int client_new(const char *path, struct client **ret) {
 	if (!c)
 		return -ENOMEM;
 	c->path = path;
+	c->wake_fd = -1;
 	c->curl = curl_easy_init();
 	if (!c->curl) {
 		free(c);
@@ -117,6 +120,14 @@ static size_t on_data(char *data, size_t size, size_t n, void *userdata) {
 	return c->received.failed ? 0 : size * n;
 }
 
+/* Called all the time, at least once a second. Anything but 0 makes libcurl give up. */
+static int on_progress(void *userdata, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent) {
+	const struct client *c = userdata;
+	struct pollfd fd = {.fd = c->wake_fd, .events = POLLIN};
+
+	return c->wake_fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
 static int prepare(struct client *c, const char *method, const char *url, uint64_t timeout_usec) {
 	long msec = timeout_usec == USEC_INFINITY ? 0L : (long)(timeout_usec / USEC_PER_MSEC);
 	bool post = strcmp(method, "POST") == 0;
@@ -133,6 +144,9 @@ static int prepare(struct client *c, const char *method, const char *url, uint64
 	    curl_easy_setopt(c->curl, CURLOPT_NETRC, 0L) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, msec) != CURLE_OK ||
+	    curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, c->wake_fd < 0 ? 1L : 0L) != CURLE_OK ||
+	    curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress) != CURLE_OK ||
+	    curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data) != CURLE_OK ||
 	    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c) != CURLE_OK)
 		return -ENOMEM;
@@ -154,12 +168,18 @@ int client_ask(struct client *c, const char *method, const char *path, uint64_t 
 		return explain_connect(c->path, ret_why);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return fail(-EIO, ret_why, "the daemon at %s does not answer", c->path);
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return -EINTR;
 	if (code != CURLE_OK)
 		return fail(-EIO, ret_why, "asking the daemon at %s has failed: %s", c->path, curl_easy_strerror(code));
 	(void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	ret->status = (unsigned)status;
 	ret->body = json_loadb(strbuf_str(&c->received), c->received.len, 0, NULL);
 	return 0;
+}
+
+void client_set_wake(struct client *c, int fd) {
+	c->wake_fd = fd;
 }
 
 void client_append_encoded(struct strbuf *b, const char *s) {

@@ -30,9 +30,12 @@ DEFINE_CLEANUP(struct client *, client_free);
 /* Asks, and waits for the answer; `timeout_usec` is for all of it, USEC_INFINITY: as long as it takes. 0, whatever the
  * answer's status is. -ENOMEM. Errors with why in words in *ret_why (to be freed; NULL: no memory): -ENOENT: there is
  * no such socket; -ECONNREFUSED: nobody listens; -EACCES: not permitted, and who is; -EIO: anything else, a timeout for
- * example. */
+ * example. And without: -EINTR: see client_set_wake. */
 int client_ask(struct client *c, const char *method, const char *path, uint64_t timeout_usec, struct client_answer *ret,
 	       char **ret_why);
+
+/* Has a question given up, within a second, when this descriptor (borrowed; -1: none) is readable. */
+void client_set_wake(struct client *c, int fd);
 
 /* Appends a segment of a path, or a value of a query, percent-encoded. */
 struct strbuf;

@@ -6,18 +6,32 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/strbuf.h"
 #include "ctl/filter.h"
 #include "ctl/interrupt.h"
 #include "ctl/publish_options.h"
+#include "ctl/screen.h"
 #include "ctl/session.h"
 #include "ctl/show.h"
 #include "ctl/text.h"
 
 const struct command commands[] = {
-	{"status", "[--json]", "tell how the daemon and its queues are",
-	 "      --json             print what the daemon answers, in JSON\n", command_status},
+	{"status", "[--json] [--watch [SECONDS]]", "tell how the daemon and its queues are",
+	 "      --json             print what the daemon answers, in JSON\n"
+	 "      --watch [SECONDS]  again and again, every 2 seconds if nothing else is said, on a screen of its\n"
+	 "                         own, until Ctrl-C or q; with --json a line each time\n",
+	 command_status},
+	{"handlers", "[--json] [--broker NAME] [QUEUE]", "tell which handlers run, with which messages",
+	 "      --json             print what the daemon answers, in JSON\n"
+	 "      --broker NAME      those of this broker's queues\n",
+	 command_handlers},
+	{"kill", "PID [TAG]", "stop a handler, as if its time were over",
+	 "PID and TAG are the first two columns of \"amqp-execctl handlers\". With TAG, the delivery tag of a\n"
+	 "message, the process is left alone if it has another message by now, as workers may have.\n"
+	 "outcomes.on_timeout says what becomes of the message.\n\n",
+	 command_kill},
 	{"reload", "", "have the daemon read its configuration again, and wait until it has",
 	 "Prints what has changed. If the configuration is refused, the old one stays in force, every\n"
 	 "problem is printed to standard error, and the exit status is 78.\n\n",
@@ -154,15 +168,22 @@ int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t 
 
 int command_check(const struct client_answer *answer) {
 	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
+	int r = command_explain(answer, &text);
+
+	if (r != 0)
+		command_complain("%s", text.failed ? "out of memory" : strbuf_str(&text));
+	return r;
+}
+
+int command_explain(const struct client_answer *answer, struct strbuf *text) {
 	const char *error = show_text(answer->body, "error");
 
 	if (answer->status == 200 && answer->body)
 		return 0;
 	if (error)
-		text_append(&text, error);
+		text_append(text, error);
 	else
-		strbuf_printf(&text, "the daemon's answer makes no sense (HTTP status %u)", answer->status);
-	command_complain("%s", text.failed ? "out of memory" : strbuf_str(&text));
+		strbuf_printf(text, "the daemon's answer makes no sense (HTTP status %u)", answer->status);
 	if (answer->status == 403)
 		return EX_NOPERM;
 	return answer->status == 422 ? EX_CONFIG : EXIT_FAILURE;
@@ -173,4 +194,32 @@ int command_print(const struct strbuf *text) {
 		return 0;
 	command_complain("cannot write: %s", text->failed ? "out of memory" : strerror(errno));
 	return EXIT_FAILURE;
+}
+
+static int append_piece(const char *data, size_t len, void *userdata) {
+	strbuf_append(userdata, data, len);
+	return 0;
+}
+
+static void append_json(json_t *body, size_t flags, struct strbuf *b) {
+	if (json_dump_callback(body, append_piece, b, flags) < 0)
+		b->failed = true;
+	strbuf_append_char(b, '\n');
+}
+
+/* A member a line: what the completion of bash reads without a parser. */
+void command_append_json(json_t *body, struct strbuf *b) {
+	append_json(body, JSON_INDENT(2), b);
+}
+
+void command_append_json_line(json_t *body, struct strbuf *b) {
+	append_json(body, JSON_COMPACT, b);
+}
+
+size_t command_width(void) {
+	size_t width = 0, height;
+
+	if (isatty(STDOUT_FILENO))
+		screen_size(&width, &height);
+	return width;
 }

@@ -33,6 +33,8 @@ extern const struct command commands[];
 extern const size_t n_commands;
 
 int command_status(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_handlers(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_kill(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_reload(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_order(struct ctl *ctl, const struct command *command, int argc, char **argv); /* pause, resume */
 int command_examine(struct ctl *ctl, const struct command *command, int argc, char **argv); /* check */
@@ -66,9 +68,24 @@ int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t 
 /* What an answer that is an error means: complains, and returns the exit status. 0: it is none. */
 int command_check(const struct client_answer *answer);
 
+/* The same, with the complaint appended to a text. */
+int command_explain(const struct client_answer *answer, struct strbuf *text);
+
+/* Of the terminal that stdout is, in columns; 0: it is none, or nobody knows. */
+size_t command_width(void);
+
+/* Appends the JSON, a member a line, and a newline. A lack of memory makes the buffer fail. */
+void command_append_json(json_t *body, struct strbuf *b);
+/* The same in one line. */
+void command_append_json_line(json_t *body, struct strbuf *b);
+
 /* Writes the text to stdout. Returns the exit status: 0, or 1 after a complaint, also if the text is not whole for lack
  * of memory. */
 int command_print(const struct strbuf *text);
+
+/* Asks for the status each time that so much time has passed, and shows it, until somebody wants to go. Returns the
+ * exit status. */
+int command_watch(struct ctl *ctl, uint64_t interval_usec, bool as_json);
 
 /* Which queues an order is for, from the command line. */
 struct selection {

@@ -27,12 +27,16 @@ static bool is_selected(const struct selection *s, json_t *queue) {
 struct left {
 	unsigned long long running;
 	unsigned long long publishing;
+	json_t *status; /* owned; the answer that says so */
 };
 
-static int look(struct ctl *ctl, const struct selection *s, struct left *ret) {
+static void left_clear_cleanup(struct left *l) {
+	json_decref(l->status);
+}
+
+static int look(struct ctl *ctl, const struct selection *s, struct left *left) {
 	CLEANUP(client_answer_clear) struct client_answer answer = CLIENT_ANSWER_INIT;
 	json_t *queues, *queue;
-	struct left left = {0};
 	size_t i;
 	int r = command_ask(ctl, "GET", "/v1/status", COMMAND_TIMEOUT_USEC, &answer);
 
@@ -40,16 +44,65 @@ static int look(struct ctl *ctl, const struct selection *s, struct left *ret) {
 		r = command_check(&answer);
 	if (r != 0)
 		return r;
+	left->running = left->publishing = 0;
+	json_decref(left->status);
+	left->status = json_incref(answer.body);
 	queues = json_object_get(answer.body, "queues");
 	json_array_foreach(queues, i, queue) {
 		if (is_selected(s, queue)) {
-			left.running += show_number(queue, "running");
-			left.publishing += show_number(queue, "publishing");
+			left->running += show_number(queue, "running");
+			left->publishing += show_number(queue, "publishing");
 		}
 	}
-	*ret = left;
 	return 0;
 }
+
+/* --- what has come of it ----------------------------------------------------------------------------------------- */
+
+static void append_held(unsigned long long held, struct strbuf *b) {
+	if (held > 0)
+		strbuf_printf(b, "; %llu failed message%s held until %s requeued", held, held == 1 ? " is" : "s are",
+			      held == 1 ? "it is" : "they are");
+}
+
+/* "mail: drained", "mail: 2 handlers running, 1 publication to be confirmed" */
+static void append_queue(json_t *queue, struct strbuf *b) {
+	unsigned long long running = show_number(queue, "running"), publishing = show_number(queue, "publishing");
+
+	text_append(b, show_text_or(queue, "name", "?"));
+	if (running + publishing == 0)
+		strbuf_append_str(b, ": drained");
+	else
+		strbuf_printf(b, ": %llu handler%s running", running, text_plural(running));
+	if (publishing > 0)
+		strbuf_printf(b, ", %llu publication%s to be confirmed", publishing, text_plural(publishing));
+	append_held(show_number(queue, "held"), b);
+	strbuf_append_char(b, '\n');
+}
+
+/* A line for each queue, and one for all of them. What is left of an earlier configuration has no line of its own. */
+static void append_outcome(const struct selection *s, const struct left *left, struct strbuf *b) {
+	json_t *queues = json_object_get(left->status, "queues"), *queue;
+	unsigned long long held = 0;
+	unsigned n = 0, drained = 0;
+	size_t i;
+
+	json_array_foreach(queues, i, queue) {
+		if (!is_selected(s, queue) || show_flag(queue, "leaving"))
+			continue;
+		append_queue(queue, b);
+		n++;
+		drained += show_number(queue, "running") + show_number(queue, "publishing") == 0;
+		held += show_number(queue, "held");
+	}
+	if (n == 1)
+		return;
+	strbuf_printf(b, "%u of %u queue%s drained", drained, n, text_plural(n));
+	append_held(held, b);
+	strbuf_append_char(b, '\n');
+}
+
+/* --- waiting for it ---------------------------------------------------------------------------------------------- */
 
 /* One line that is overwritten, for somebody who looks on. */
 static void tell_progress(const struct left *left, bool terminal) {
@@ -84,9 +137,9 @@ static int await(struct ctl *ctl, const struct selection *s, struct left *left) 
 
 int command_drain(struct ctl *ctl, const struct command *command, int argc, char **argv) {
 	CLEANUP(strbuf_free) struct strbuf text = STRBUF_INIT;
+	CLEANUP(left_clear) struct left left = {0};
 	struct selection s;
-	struct left left = {0};
-	int status, r;
+	int status, printed, r;
 
 	if (command_select(command, argc, argv, true, true, &s, &status) > 0)
 		return status;
@@ -95,14 +148,16 @@ int command_drain(struct ctl *ctl, const struct command *command, int argc, char
 	if (status != 0 && (s.n < 2 || status != EXIT_FAILURE))
 		return status;
 	r = await(ctl, &s, &left);
-	if (r == EX_TEMPFAIL)
+	if (r != 0 && r != EX_TEMPFAIL)
+		return r;
+	append_outcome(&s, &left, &text);
+	printed = command_print(&text);
+	if (r == EX_TEMPFAIL) {
 		command_complain("the time is over: %llu handler%s still running, %llu publication%s to be confirmed; "
 				 "the queues stay paused",
 				 left.running, text_plural(left.running), left.publishing,
 				 text_plural(left.publishing));
-	if (r != 0)
 		return r;
-	strbuf_append_str(&text, "drained\n");
-	r = command_print(&text);
-	return status ? status : r;
+	}
+	return status ? status : printed;
 }

@@ -24,6 +24,14 @@ static void on_signal(int number) {
 	errno = saved;
 }
 
+/* What is ignored, as SIGINT is by what a shell has started in the background, stays so. */
+static void catch (int number, const struct sigaction *action) {
+	struct sigaction old;
+
+	if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		(void)sigaction(number, action, NULL);
+}
+
 int interrupt_catch(void) {
 	struct sigaction action = {.sa_handler = on_signal};
 
@@ -32,8 +40,8 @@ int interrupt_catch(void) {
 	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	(void)sigemptyset(&action.sa_mask);
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
+	catch (SIGINT, &action);
+	catch (SIGTERM, &action);
 	return 0;
 }
 

@@ -14,6 +14,7 @@ libctl_a_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/command_check.c \
 	%D%/command_drain.c \
+	%D%/command_handlers.c \
 	%D%/command_order.c \
 	%D%/command_peek.c \
 	%D%/command_publish.c \
@@ -27,6 +28,9 @@ libctl_a_SOURCES = \
 	%D%/look_json.c %D%/look_private.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/replay_tell.c \
+	%D%/command_watch.c \
+	%D%/screen.c %D%/screen.h \
+	%D%/show.c %D%/show.h %D%/show_handlers.c %D%/show_status.c \
 	%D%/findings.c %D%/findings.h \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/message_line.c %D%/message_line.h \

@@ -61,14 +61,13 @@ static void finish(struct session_channel *c, struct sent *p, enum session_resul
 	free(p);
 }
 
-static bool mark_returned(struct session_channel *c, uint64_t digest, const struct sent *but) {
+static void mark_returned(struct session_channel *c, uint64_t digest) {
 	LIST_FOREACH (p, &c->sent, struct sent, node) {
-		if (p->digest == digest && !p->returned && p != but) {
+		if (p->digest == digest && !p->returned) {
 			p->returned = true;
-			return true;
+			return;
 		}
 	}
-	return false;
 }
 
 static void answer(struct session_channel *c, struct sent *p, bool taken) {
@@ -79,7 +78,7 @@ static void answer(struct session_channel *c, struct sent *p, bool taken) {
 	} else {
 		/* What is returned is never refused as well: it was another one of the same content. */
 		if (p->returned)
-			(void)mark_returned(c, p->digest, p);
+			mark_returned(c, p->digest);
 		finish(c, p, SESSION_NACKED, "a queue is full, or the broker failed internally (basic.nack)");
 	}
 }
@@ -193,7 +192,7 @@ int session_publish_content(struct session_channel *c, const amqp_frame_t *frame
 	}
 	if (r->left == 0) {
 		r->state = RETURN_NONE;
-		(void)mark_returned(c, r->digest, NULL);
+		mark_returned(c, r->digest);
 	}
 	return 0;
 }

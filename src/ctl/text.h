@@ -11,6 +11,12 @@ struct strbuf;
  * or character. */
 size_t text_width(const char *s);
 
+/* The same for the first character of `len` bytes, at least one. Returns how many bytes it has. */
+size_t text_step(const char *s, size_t len, size_t *ret_columns);
+
+/* Appends printable text, of which no more than so many columns; where something is left out it ends with "...". */
+void text_append_cut(struct strbuf *b, const char *s, size_t width);
+
 /* Appends text that came from outside, so that it stays one line and does nothing to the terminal. */
 void text_append(struct strbuf *b, const char *s);
 
@@ -19,6 +25,15 @@ void text_append_line(struct strbuf *b, const char *s);
 
 /* Appends a span of time as people say it: "35s", "12min", "3h 05min", "12d 4h". */
 void text_append_age(struct strbuf *b, uint64_t seconds);
+
+/* Appends a number of bytes: "812 B", "1.5 KiB". */
+void text_append_size(struct strbuf *b, uint64_t bytes);
+
+/* Less than that is shown as 0. */
+#define TEXT_RATE_MIN 0.005
+
+/* Appends so many a second: "0.25/s", "12.5/s". */
+void text_append_rate(struct strbuf *b, double rate);
 
 /* The plural's ending: "" for 1, else "s". */
 const char *text_plural(uint64_t n);

@@ -20,9 +20,11 @@ int delivery_new(struct queue *queue, struct message *message, struct delivery *
 	if (!d)
 		return -ENOMEM;
 	list_init(&d->node);
+	list_init(&d->arrival);
 	d->queue = queue;
 	d->message = message;
 	d->epoch = message->epoch;
+	d->received_usec = message->received_usec;
 	d->attempt = message_attempt(message, queue_config(queue)->name);
 	*ret = d;
 	return 0;
@@ -48,6 +50,7 @@ struct delivery *delivery_free(struct delivery *d) {
 	if (d) {
 		part(d);
 		list_remove(&d->node);
+		list_remove(&d->arrival);
 		d->task = task_free(d->task);
 		message_free(d->message);
 		tail_clear(&d->tail);

@@ -45,12 +45,14 @@ struct errand {
 /* Owned by its queue, on the list of its state. */
 struct delivery {
 	struct list node;
+	struct list arrival;	 /* of its queue: all deliveries */
 	struct queue *queue;	 /* borrowed: the owner */
 	struct message *message; /* owned until it is handed back to the broker room; while a copy is under way the publication's,
 				    and NULL after that if a stuck thread keeps it */
 	struct task *task;	 /* owned; while RUNNING */
 	enum delivery_state state;
 	uint64_t epoch;	   /* of the message */
+	uint64_t received_usec; /* likewise */
 	unsigned attempt;  /* 0: unknown */
 	bool lost;	   /* its channel is gone: the result of its handler can settle nothing */
 	bool probe;	   /* RUNNING: the one message that a queue lets through after the breaker's cooldown */

@@ -75,12 +75,15 @@ uint32_t queue_random(void) {
 
 static const struct consumer_callbacks consumer_callbacks;
 
-/* With a consumer, which is added now if there is none. -ENOBUFS, -ENOMEM: there can be none for now. -ENOTCONN. */
-static int ask(struct queue *q) {
-	int r = 0;
+/* -ENOBUFS, -ENOMEM: there can be no consumer for now. -ENOTCONN. */
+static int need_consumer(struct queue *q) {
+	return q->consumer ? 0 : broker_add_consumer(q->broker, q->tree, q->config, &consumer_callbacks, q, &q->consumer);
+}
 
-	if (!q->consumer)
-		r = broker_add_consumer(q->broker, q->tree, q->config, &consumer_callbacks, q, &q->consumer);
+/* With a consumer, which is added now if there is none. Errors as above. */
+static int ask(struct queue *q) {
+	int r = need_consumer(q);
+
 	return r < 0 ? r : consumer_consume(q->consumer, q->prefetch);
 }
 
@@ -147,6 +150,7 @@ static void queue_lacks_number(struct queue *q, const char *reason) {
 	uint64_t delay = backoff_next_usec(&q->number_backoff, queue_random());
 
 	q->consumer = consumer_free(q->consumer);
+	q->depth.known = false;
 	q->cancels = 0;
 	ask_later(q, delay);
 	queue_degrade(q, LOG_WARNING, reason, delay);
@@ -204,12 +208,20 @@ static void on_cancelled(void *userdata) {
 	queue_check_stopped(q);
 }
 
+static void on_depth(const struct queue_depth *depth, void *userdata) {
+	struct queue *q = userdata;
+
+	/* Whoever wants to know looks: nobody is woken up for a number. */
+	q->depth = *depth;
+}
+
 static const struct consumer_callbacks consumer_callbacks = {
 	.message = queue_work_on_message,
 	.state = on_consumer_state,
 	.lost = queue_lost_on_lost,
 	.unsettled = queue_lost_on_unsettled,
 	.cancelled = on_cancelled,
+	.depth = on_depth,
 };
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
@@ -298,6 +310,7 @@ struct queue *queue_free(struct queue *q) {
 	free(q->reason);
 	free(q->probe_reason);
 	free(q->copy_trouble);
+	failure_clear(&q->last_failure);
 	config_unref(q->tree);
 	free(q);
 	return NULL;
@@ -306,7 +319,12 @@ struct queue *queue_free(struct queue *q) {
 int queue_start(struct queue *q) {
 	q->begun = true;
 	/* That its broker is down it may have been told already. */
-	return queue_is_taking(q) && !q->wanted ? queue_consume(q, q->config->prefetch) : 0;
+	if (queue_is_taking(q) && !q->wanted)
+		return queue_consume(q, q->config->prefetch);
+	/* By an operator, who wants to know all the same how deep it is; if that cannot be known, it is no failure. */
+	if (q->state == QUEUE_PAUSED)
+		(void)need_consumer(q);
+	return 0;
 }
 
 void queue_occupy(struct queue *q, unsigned slots) {
@@ -332,8 +350,11 @@ void queue_counters_add(struct queue_counters *to, const struct queue_counters *
 	to->lost += from->lost;
 }
 
-void queue_inherit(struct queue *q, const struct queue_counters *counters) {
-	queue_counters_add(&q->counters, counters);
+void queue_inherit(struct queue *q, const struct queue_view *from) {
+	queue_counters_add(&q->counters, &from->counters);
+	statistics_add(&q->statistics, from->statistics);
+	if (from->last_failure)
+		failure_inherit(&q->last_failure, from->last_failure);
 }
 
 void queue_stop(struct queue *q, const char *why) {
@@ -361,6 +382,7 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .reason = q->reason,
 				   .attempted = q->attempted,
 				   .consumed = q->consumed,
+				   .cause = q->cause,
 				   .by_operator = q->state == QUEUE_PAUSED && q->cause == PAUSE_OPERATOR,
 				   .cancelled = (q->state == QUEUE_STOPPING || q->state == QUEUE_STOPPED) && q->cancels == 0,
 				   .copy_trouble = q->copy_trouble,
@@ -370,7 +392,13 @@ void queue_look(const struct queue *q, struct queue_view *ret) {
 				   .publishing = q->n[DELIVERY_PUBLISHING],
 				   .answering = q->n_answering,
 				   .held = q->n[DELIVERY_HELD],
-				   .counters = q->counters};
+				   .depth = q->depth,
+				   .unacknowledged = queue_count_unsettled(q),
+				   .failures = q->failures,
+				   .oldest_usec = queue_oldest_usec(q),
+				   .counters = q->counters,
+				   .statistics = &q->statistics,
+				   .last_failure = q->last_failure.time_usec ? &q->last_failure : NULL};
 }
 
 const struct config_queue *queue_config(const struct queue *q) {

@@ -10,6 +10,7 @@
 #include "broker/publisher.h"
 #include "config/config.h"
 #include "delivery/dispatcher.h"
+#include "delivery/statistics.h"
 #include "handler/run.h"
 
 enum queue_state {
@@ -63,15 +64,17 @@ void queue_release_lanes(struct queue *q);
 struct queue *queue_free(struct queue *q);
 DEFINE_CLEANUP(struct queue *, queue_free);
 
-/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it takes one of the broker's channels;
+/* Begins to consume; a queue that is paused by queue_order_pause, when it is resumed. Only then it needs one of the broker's channels;
  * if none is left, it is degraded, and tries again after a growing delay. 0, or -ENOTCONN once the broker has been stopped. */
 int queue_start(struct queue *q);
 
 /* So many handlers of the same queue run elsewhere, of an earlier configuration: they count against its concurrency. None at first. */
 void queue_occupy(struct queue *q, unsigned slots);
 
-/* What such a one has counted goes on being counted here. */
-void queue_inherit(struct queue *q, const struct queue_counters *counters);
+struct queue_view;
+
+/* What such a one, or one of before, has counted goes on being counted here; the later failure is the last one. */
+void queue_inherit(struct queue *q, const struct queue_view *from);
 
 /* An operator's: takes no messages until queue_order_resume; untried ones go back at once, handlers that run may end. No effect on a
  * queue that stops. */
@@ -96,6 +99,7 @@ struct queue_view {
 	const char *reason; /* why no messages come, NULL if they may; borrowed until the next event */
 	bool attempted;	    /* has consumed, or its first attempt has failed */
 	bool consumed;	    /* has consumed */
+	enum pause_cause cause; /* of PAUSED and PROBING */
 	bool by_operator;   /* PAUSED: because an operator wants it so */
 	bool cancelled;	    /* STOPPING, STOPPED: nothing of it consumes at the broker any more */
 	const char *copy_trouble; /* why the last copy, reply or forwarded output failed, NULL if it did not; likewise borrowed */
@@ -105,7 +109,13 @@ struct queue_view {
 	unsigned publishing;
 	unsigned answering; /* of these, for which a copy may still have to be published */
 	unsigned held;
+	unsigned unacknowledged; /* messages in hand that can still be settled */
+	unsigned failures;  /* of handlers, in a row */
+	uint64_t oldest_usec; /* when the oldest message in hand came; monotonic; 0: there is none */
+	struct queue_depth depth; /* of the queue at the broker */
 	struct queue_counters counters;
+	const struct statistics *statistics; /* borrowed until the next event */
+	const struct failure *last_failure;  /* likewise; NULL: there was none */
 };
 
 void queue_look(const struct queue *q, struct queue_view *ret);

@@ -55,9 +55,9 @@ void queue_lost_on_lost(uint64_t epoch, void *userdata) {
 
 	if (waiting + held + running + publishing > 0)
 		log_event(LOG_EVENT_CHANNEL_LOST, LOG_WARNING, LOG_FIELDS(log_string("AMQP_QUEUE", q->config->name)),
-			  "queue=%s channel lost with %u waiting, %u held and %u running message(s), %u being published: "
+			  "queue=%s channel lost with %u waiting, %u held and %u running message%s, %u being published: "
 			  "if the queue is still there, the broker delivers them again; running handlers go on",
-			  q->config->name, waiting, held, running, publishing);
+			  q->config->name, waiting, held, running, PLURAL(running), publishing);
 	queue_work_arm_held(q);
 	queue_check_stopped(q);
 	queue_changed(q);
@@ -127,7 +127,7 @@ static void requeue_heir(struct queue *q, struct delivery *heir) {
 	in.delay_usec = queue_work_hold_usec(q, heir);
 	in.reason = q->copy_trouble;
 	in.tail = &heir->tail;
-	report_message(&in);
+	queue_report_failure(q, &in);
 	queue_work_hold(q, heir, in.delay_usec);
 }
 
@@ -177,7 +177,9 @@ void queue_lost_end(struct queue *q, struct delivery *d, enum lost_end end) {
 		in.reason = "the connection or channel was lost meanwhile; if the broker delivers the message again it is acknowledged "
 			    "without another run";
 	}
-	if (d->message)
+	if (d->message && (end == LOST_FAILED || end == LOST_OPEN))
+		queue_report_failure(q, &in);
+	else if (d->message)
 		report_message(&in);
 	else
 		log_event(LOG_EVENT_MESSAGE_UNSETTLED, LOG_WARNING, LOG_FIELDS(log_string("AMQP_QUEUE", q->config->name)),

@@ -22,6 +22,8 @@
 static void queue_pause_until_probe(struct queue *q, const char *reason, uint64_t delay_usec) {
 	bool news = q->state != QUEUE_PAUSED || !q->reason || strcmp(q->reason, reason) != 0;
 
+	if (q->state != QUEUE_PAUSED)
+		queue_count_pause(q, q->cause);
 	log_event(q->cause == PAUSE_HANDLER ? LOG_EVENT_QUEUE_PAUSED_HANDLER : LOG_EVENT_QUEUE_PAUSED_BREAKER,
 		  news ? LOG_ERR : LOG_DEBUG, LOG_FIELDS(queue_field(q), log_string("AMQP_REASON", reason)),
 		  "queue=%s %s: %s; looking again in %" PRIu64 ".%" PRIu64 " s", q->config->name,
@@ -172,6 +174,9 @@ void queue_order_pause(struct queue *q) {
 	if (!queue_keeps_consumer(q))
 		queue_cancel(q);
 	q->cause = PAUSE_OPERATOR;
+	/* One that has not begun takes over the pause of its predecessor, which was counted there. */
+	if (q->begun)
+		queue_count_pause(q, PAUSE_OPERATOR);
 	queue_set_state(q, QUEUE_PAUSED, "by an operator, until it is resumed");
 	if (!queue_keeps_consumer(q))
 		queue_work_return_waiting(q, "the queue is paused");

@@ -2,7 +2,7 @@
 /* Inside of a queue, shared by its parts and nobody else: queue.c decides whether messages come (consuming, degraded, stopping),
  * queue_pause.c whether they are wanted, queue_work.c what happens to those that came (waiting, running, held, settled), queue_publish.c
  * has something published on their behalf, which queue_copy.c (retries, dead letters) and queue_reply.c (replies, forwarded output)
- * make; queue_refuse.c sees to those that no handler can get, queue_lost.c to those whose channel is gone. */
+ * make; queue_refuse.c sees to those that no handler can get, queue_lost.c to those whose channel is gone; queue_statistics.c counts. */
 #pragma once
 
 #include "base/backoff.h"
@@ -18,13 +18,6 @@
 #include "message/template.h"
 
 #define LANE_NONE UINT32_MAX
-
-/* Why a queue is paused, or probes. */
-enum pause_cause {
-	PAUSE_HANDLER, /* its handler cannot be executed: over as soon as one was */
-	PAUSE_BREAKER, /* its handler fails again and again: over as soon as one succeeds */
-	PAUSE_OPERATOR, /* somebody wants it so: over when it is told to go on; it never probes */
-};
 
 struct queue {
 	sd_event *event;			 /* borrowed */
@@ -48,6 +41,7 @@ struct queue {
 	bool wanted;	 /* the consumer was told to consume, or is to be when there is one */
 	unsigned prefetch; /* what it was told, or is to be */
 	bool flowing;	 /* it consumes, by what the broker room has told last */
+	struct queue_depth depth; /* by what the broker room has told last */
 	unsigned cancels; /* told to cancel, not yet confirmed */
 	const char *stop_reason; /* borrowed; while STOPPING or STOPPED */
 	unsigned occupied; /* handlers of the same queue that run elsewhere */
@@ -59,7 +53,10 @@ struct queue {
 	/* By state; owned. Of those that are held, the one that is due first is at the front. */
 	struct list deliveries[DELIVERY_DONE];
 	unsigned n[DELIVERY_DONE];
+	struct list arrivals; /* all of them, in the order in which they came */
 	struct queue_counters counters;
+	struct statistics statistics;
+	struct failure last_failure;
 
 	sd_event_source *held_timer;  /* owned; armed while something is held */
 	struct rate rate;	      /* of starts */
@@ -173,6 +170,22 @@ void queue_work_arm_held(struct queue *q);
 
 /* consumer_callbacks.message */
 void queue_work_on_message(struct message *m, void *userdata);
+
+/* --- queue_statistics.c ------------------------------------------------------------------------------------------ */
+
+void queue_count_pause(struct queue *q, enum pause_cause cause);
+/* The handling of this message starts. */
+void queue_count_start(struct queue *q, const struct message *m);
+/* The handling of a message has ended (d->result, d->outcome). */
+void queue_count_end(struct queue *q, const struct delivery *d);
+/* No handler could be started, for this message (NULL: for none) at first. */
+void queue_note_start_failure(struct queue *q, const struct message *m, const char *what);
+/* Logs what becomes of a message (report_message), which is the queue's last failure. */
+void queue_report_failure(struct queue *q, const struct record_input *in);
+/* Deliveries in hand that can still be settled. */
+unsigned queue_count_unsettled(const struct queue *q);
+/* When the oldest of them came; monotonic; 0: there is none. */
+uint64_t queue_oldest_usec(const struct queue *q);
 
 /* --- queue_refuse.c ---------------------------------------------------------------------------------------------- */
 

@@ -64,7 +64,7 @@ static void failed(struct queue *q, struct delivery *d, const struct errand *e) 
 	in.delay_usec = queue_work_hold_usec(q, d);
 	in.reason = reason;
 	in.tail = &d->tail;
-	report_message(&in);
+	queue_report_failure(q, &in);
 	queue_work_hold(q, d, in.delay_usec);
 }
 
@@ -84,7 +84,7 @@ static void copied(struct queue *q, struct delivery *d) {
 	in.delay_usec = d->delay_usec;
 	in.reason = d->note;
 	in.tail = &d->tail;
-	report_message(&in);
+	queue_report_failure(q, &in);
 	queue_work_settle(q, d, VERDICT_ACK);
 }
 

@@ -21,7 +21,7 @@ void queue_refuse(struct queue *q, struct delivery *d, const char *reason) {
 	}
 	in.reason = reason;
 	in.delay_usec = queue_work_hold_usec(q, d);
-	report_message(&in);
+	queue_report_failure(q, &in);
 	queue_work_hold(q, d, in.delay_usec);
 }
 

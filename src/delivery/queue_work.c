@@ -167,7 +167,7 @@ static void requeue(struct queue *q, struct delivery *d) {
 	in.delay_usec = queue_work_hold_usec(q, d);
 	in.reason = d->note;
 	in.tail = &d->tail;
-	report_message(&in);
+	queue_report_failure(q, &in);
 	queue_work_hold(q, d, in.delay_usec);
 }
 
@@ -184,7 +184,7 @@ static void reject(struct queue *q, struct delivery *d) {
 	in.result = delivery_result(d);
 	in.reason = d->note;
 	in.tail = &d->tail;
-	report_message(&in);
+	queue_report_failure(q, &in);
 	q->counters.rejected++;
 	queue_work_settle(q, d, VERDICT_REJECT);
 }
@@ -292,6 +292,7 @@ static void on_task_ended(struct task *t, const struct run_result *result, void 
 	if (d->result.incomplete)
 		report_incomplete(q->config->name, d->message, task_pid(t));
 	d->task = task_free(t);
+	queue_count_end(q, d);
 	dispatcher_release(q->dispatcher);
 	queue_handler_ended(q, d);
 	if (d->lost)
@@ -326,9 +327,11 @@ const struct pool_callbacks queue_work_pool_callbacks = {.line = on_worker_line,
 
 /* The handler could not be started for the first of the waiting messages. */
 static void start_failed(struct queue *q, const struct spawn_error *error) {
+	struct delivery *first = LIST_FIRST(&q->deliveries[DELIVERY_WAITING], struct delivery, node);
 	char what[512];
 
 	spawn_error_format(error, what, sizeof(what));
+	queue_note_start_failure(q, first ? first->message : NULL, what);
 	queue_pause(q, error);
 	if (!queue_keeps_consumer(q))
 		queue_work_return_waiting(q, what);
@@ -387,6 +390,7 @@ static bool start_one(struct dispatcher_entry *entry) {
 		}
 		rate_count(&q->rate, task_started_usec(d->task));
 		queue_work_move(q, d, DELIVERY_RUNNING);
+		queue_count_start(q, d->message);
 		report_omissions(q->config->name, d->message, task_omissions(d->task));
 		if (q->state == QUEUE_PROBING)
 			queue_probe_started(q, d);
@@ -434,6 +438,7 @@ void queue_work_on_message(struct message *m, void *userdata) {
 		hand_back(q, m, VERDICT_RETURN);
 		return;
 	}
+	list_append(&q->arrivals, &d->arrival);
 	admit(q, d);
 	queue_check_stopped(q);
 	queue_changed(q);
@@ -444,6 +449,7 @@ void queue_work_on_message(struct message *m, void *userdata) {
 int queue_work_init(struct queue *q) {
 	int r;
 
+	list_init(&q->arrivals);
 	for (size_t i = 0; i < ARRAY_SIZE(q->deliveries); i++)
 		list_init(&q->deliveries[i]);
 	dispatcher_entry_init(&q->entry, start_one);

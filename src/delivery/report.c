@@ -89,3 +89,24 @@ void report_incomplete(const char *queue, const struct message *m, int pid) {
 	if (!b.failed)
 		log_event(LOG_EVENT_HANDLER_UNSTOPPED, LOG_WARNING, r.fields, r.n_fields, "%s", strbuf_str(&b));
 }
+
+void report_killed(const char *queue, const struct message *m, int pid, const char *who) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	struct record r = {0};
+	char pid_text[16];
+
+	record_identify(&(struct record_input){.queue = queue, .message = m}, &r);
+	snprintf(pid_text, sizeof(pid_text), "%d", pid);
+	r.fields[r.n_fields++] = (struct log_field){"HANDLER_PID", pid_text, strlen(pid_text)};
+	r.fields[r.n_fields++] = log_string("AMQP_REASON", who);
+	strbuf_append_str(&b, "killed queue=");
+	strbuf_append_value(&b, queue, strlen(queue));
+	strbuf_printf(&b, " tag=%" PRIu64, m->delivery_tag);
+	if (m->properties.message_id.data) {
+		strbuf_append_str(&b, " message_id=");
+		strbuf_append_value(&b, m->properties.message_id.data, m->properties.message_id.len);
+	}
+	strbuf_printf(&b, " pid=%d its handler is stopped as if handler.timeout were over: %s", pid, who);
+	if (!b.failed)
+		log_event(LOG_EVENT_HANDLER_KILLED, LOG_NOTICE, r.fields, r.n_fields, "%s", strbuf_str(&b));
+}

@@ -15,6 +15,9 @@ void report_event(enum log_event event, int priority, const char *queue, const s
  * line or the run's output was cut here. */
 void report_output(const char *queue, const struct message *m, int pid, int stream, const char *text, size_t len, bool cut);
 
+/* Logs that an operator has the handler stopped; `who`: printable. */
+void report_killed(const char *queue, const struct message *m, int pid, const char *who);
+
 /* Logs that something may live on of a handler that was stopped (run_result.incomplete). */
 void report_incomplete(const char *queue, const struct message *m, int pid);
 

@@ -131,7 +131,6 @@ struct run *run_new(struct executor *e, const struct config_handler *handler, co
 int run_open_output(struct run *r, int i, enum config_output output, int *ret_child_fd);
 struct run *run_new_stray(struct executor *e); /* for executor.stray; on the list of runs. NULL: no memory */
 void run_free_stray(struct run *r);
-bool run_is_stopping(const struct run *r); /* TERMINATING or KILLING: what it leaves behind has to go with it */
 void run_set_state(struct run *r, enum run_state state);
 void run_expire(struct run *r);                                  /* its deadline has passed */
 void run_read(struct run_stream *s, uint32_t events, bool last); /* reads a bounded amount; last: nothing will follow */

@@ -28,6 +28,7 @@ static inline void child_ends_close_cleanup(struct child_ends *ends) {
 	child_ends_close(ends);
 }
 
+/* What it leaves behind has to go with it. */
 bool run_is_stopping(const struct run *r) {
 	return r->state == RUN_STATE_TERMINATING || r->state == RUN_STATE_KILLING;
 }
@@ -353,6 +354,11 @@ void run_expire(struct run *r) {
 void run_stop(struct run *r) {
 	if (r->state == RUN_STATE_RUNNING)
 		run_terminate(r, RUN_STOPPED);
+}
+
+void run_time_out(struct run *r) {
+	if (r->state == RUN_STATE_RUNNING)
+		run_terminate(r, RUN_TIMEOUT);
 }
 
 void run_kill(struct run *r) {

@@ -112,6 +112,8 @@ int run_take_output(struct run *r, struct message **ret);
  * ended before. The signal is sent in the next turn of the event loop, so that stopping many runs walks /proc once.
  * Idempotent; without effect on a run that is being stopped already, or has ended. */
 void run_stop(struct run *r);
+/* The same, as if handler.timeout were over: it ends as RUN_TIMEOUT. */
+void run_time_out(struct run *r);
 /* SIGKILL to everything that descends from it, in the next turn of the event loop. */
 void run_kill(struct run *r);
 
@@ -119,6 +121,9 @@ void run_kill(struct run *r);
  * later. NULL-safe. */
 struct run *run_free(struct run *r);
 DEFINE_CLEANUP(struct run *, run_free);
+
+/* It was told to stop, for whatever reason, and has not ended yet. */
+bool run_is_stopping(const struct run *r);
 
 pid_t run_pid(const struct run *r);
 /* When it was spawned; monotonic. */

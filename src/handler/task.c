@@ -66,6 +66,10 @@ void task_stop(struct task *t) {
 	run_stop(run_of(t));
 }
 
+void task_time_out(struct task *t) {
+	run_time_out(run_of(t));
+}
+
 void task_kill(struct task *t) {
 	run_kill(run_of(t));
 }
@@ -79,6 +83,14 @@ struct task *task_free(struct task *t) {
 		pool_abandon(t->pool, t->worker);
 	free(t);
 	return NULL;
+}
+
+bool task_is_stopping(const struct task *t) {
+	return run_is_stopping(run_of(t));
+}
+
+bool task_is_worker(const struct task *t) {
+	return t->worker != NULL;
 }
 
 pid_t task_pid(const struct task *t) {

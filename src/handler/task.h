@@ -35,13 +35,19 @@ const char *task_omissions(const struct task *t);
 /* As run_take_output; only of a task whose output is kept, which no worker's is. */
 int task_take_output(struct task *t, struct message **ret);
 
-/* As run_stop and run_kill. A worker is stopped as a whole. */
+/* As run_stop, run_time_out and run_kill. A worker is stopped as a whole. */
 void task_stop(struct task *t);
+void task_time_out(struct task *t);
 void task_kill(struct task *t);
 
 /* As run_free; a worker that has the message in hand is killed. NULL-safe, returns NULL. */
 struct task *task_free(struct task *t);
 DEFINE_CLEANUP(struct task *, task_free);
+
+/* As run_is_stopping. */
+bool task_is_stopping(const struct task *t);
+/* It is a worker's. */
+bool task_is_worker(const struct task *t);
 
 /* Of its process, until the end of the callback `ended`. */
 pid_t task_pid(const struct task *t);

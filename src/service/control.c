@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/problem.h"
+#include "service/control_handlers.h"
 #include "service/control_json.h"
 #include "service/http_route.h"
+#include "service/metrics_route.h"
 
 #define TYPE_JSON "application/json"
 /* That many users who may not ask are told in the log; more of them are no news. */
@@ -92,6 +94,13 @@ static void on_status(struct http_request *request, void *userdata) {
 	}
 	control_json_status(&s, &body);
 	http_respond(request, 200, TYPE_JSON, &body);
+}
+
+static void on_metrics(struct http_request *request, void *userdata) {
+	struct control *c = userdata;
+	struct snapshot s;
+
+	metrics_respond(request, c->callbacks->look(c->userdata, &s), &s);
 }
 
 /* --- orders ------------------------------------------------------------------------------------------------------ */
@@ -189,6 +198,33 @@ static void on_resume(struct http_request *request, void *userdata) {
 	obey(userdata, request, CONTROL_RESUME, http_request_segment(request, 2));
 }
 
+/* --- handlers ----------------------------------------------------------------------------------------------------- */
+
+static void on_handlers(struct http_request *request, void *userdata) {
+	const char *queue = http_request_parameter(request, "queue"), *broker = http_request_parameter(request, "broker");
+	struct control *c = userdata;
+	struct snapshot s;
+	bool known = !queue;
+
+	if (c->callbacks->look(c->userdata, &s) < 0) {
+		http_respond_error(request, 500, "out of memory");
+		return;
+	}
+	/* Those that leave may have handlers, too. */
+	for (size_t i = 0; !known && i < s.n_queues; i++)
+		known = strcmp(s.queues[i].name, queue) == 0 && (!broker || strcmp(s.queues[i].broker, broker) == 0);
+	if (known)
+		control_handlers_list(request, c->callbacks, c->userdata, queue, broker);
+	else
+		respond_unknown(request, &s, queue, broker);
+}
+
+static void on_kill(struct http_request *request, void *userdata) {
+	struct control *c = userdata;
+
+	control_handlers_kill(request, c->callbacks, c->userdata);
+}
+
 /* --- reload ------------------------------------------------------------------------------------------------------ */
 
 static struct waiter *waiter_free(struct waiter *w) {
@@ -274,9 +310,11 @@ void control_reload_done(struct control *c, const struct control_reload_result *
 /* To drain is to pause and then to look until nothing runs, which the client does. */
 static const struct http_route routes[] = {
 	{"GET", "v1/status", on_status},           {"POST", "v1/reload", on_reload},
+	{"GET", "v1/metrics", on_metrics},         {"GET", "metrics", on_metrics},
 	{"POST", "v1/pause", on_pause_all},        {"POST", "v1/resume", on_resume_all},
 	{"POST", "v1/drain", on_pause_all},        {"POST", "v1/queues/@/pause", on_pause},
 	{"POST", "v1/queues/@/resume", on_resume}, {"POST", "v1/queues/@/drain", on_pause},
+	{"GET", "v1/handlers", on_handlers},       {"POST", "v1/handlers/@/kill", on_kill},
 };
 
 static void on_request(struct http_request *request, void *userdata) {

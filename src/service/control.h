@@ -5,6 +5,7 @@
 
 #include "base/macro.h"
 #include "config/config.h"
+#include "delivery/queue_handlers.h"
 #include "service/http.h"
 #include "service/snapshot.h"
 #include <stddef.h>
@@ -14,6 +15,14 @@
 enum control_order {
 	CONTROL_PAUSE, /* take nothing new; what is in hand goes on */
 	CONTROL_RESUME,
+};
+
+/* Which handler is meant. */
+struct control_target {
+	pid_t pid;
+	uint64_t delivery_tag; /* of the message that it has; 0: any */
+	const char *queue;     /* NULL: any, as the broker */
+	const char *broker;
 };
 
 struct control;
@@ -30,6 +39,10 @@ struct control_callbacks {
 	 * leave. To pause what is paused does nothing, nor does to resume what is not. 0, -ESHUTDOWN, or another
 	 * -errno. */
 	int (*order)(void *userdata, enum control_order order, const char *queue, const char *broker);
+	/* The handlers that run, the oldest first; they stay valid as a snapshot does. -ENOMEM. */
+	int (*handlers)(void *userdata, const struct queue_handler **ret, size_t *ret_n);
+	/* Stops that one. As queue_time_out_handler. */
+	int (*kill)(void *userdata, const struct control_target *target, struct queue_handler *ret);
 };
 
 /* How a reload has ended. Everything is borrowed for the call. */

@@ -31,6 +31,7 @@ const struct http_limits http_limits_default = {
 	.connections = 64,
 	.header_size = 16 * 1024,
 	.body_size = 64 * 1024,
+	.answers_size = 64 * 1024 * 1024,
 	.request_usec = 10 * USEC_PER_SEC,
 	.response_usec = 30 * USEC_PER_SEC,
 };

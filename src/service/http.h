@@ -18,12 +18,14 @@ struct http_limits {
 	size_t header_size;   /* bytes of the request line and the headers together; beyond: 431 */
 	size_t body_size; /* bytes of a request's body; beyond: 413, or the end of the connection if no length was given
 			     before */
+	size_t answers_size; /* bytes of large answers that wait to be taken, together; with one of them beyond: 503 instead
+				of it, unless it is the only one */
 	uint64_t request_usec;  /* for a complete request, from the connection's start or the answer before; then the
 				   connection ends */
 	uint64_t response_usec; /* for the client to take the whole answer; then the connection ends */
 };
 
-/* 64 connections, 16 KiB, 64 KiB, 10 s, 30 s. */
+/* 64 connections, 16 KiB, 64 KiB, 64 MiB, 10 s, 30 s. */
 extern const struct http_limits http_limits_default;
 
 /* Who is at the other end, as it was when it connected. */

@@ -23,6 +23,7 @@ struct http_server {
 	sd_event_source *rest;   /* owned; ends the rest of listening sockets that could not be accepted from */
 	struct list sockets;     /* of http_socket, owned */
 	struct list connections; /* of http_connection, owned */
+	size_t answers_size;	 /* bytes of large answers that are not done with */
 };
 
 struct http_connection {
@@ -55,6 +56,7 @@ struct http_request {
 	const char *type;     /* static */
 	const char *allow;    /* static; NULL: none */
 	struct strbuf answer; /* its body */
+	size_t large;	      /* its part of http_server.answers_size */
 };
 
 /* Gives the connection so much time from now on; USEC_INFINITY: no limit. Without a timer for lack of memory it is cut

@@ -11,6 +11,8 @@
 #include "service/json_text.h"
 
 #define TYPE_JSON "application/json"
+/* Answers up to this size are of no concern, as connections are limited. */
+#define LARGE_SIZE (256 * 1024)
 
 static void request_set_state(struct http_request *r, enum http_request_state state) {
 	assert(state > r->state);
@@ -43,6 +45,7 @@ void *http_request_on_line(void *cls, const char *uri, struct MHD_Connection *mh
 struct http_request *http_request_free(struct http_request *r) {
 	if (!r)
 		return NULL;
+	r->connection->server->answers_size -= r->large;
 	http_target_clear(&r->target);
 	strbuf_free(&r->body);
 	strbuf_free(&r->answer);
@@ -191,9 +194,26 @@ const struct http_peer *http_request_peer(const struct http_request *r) {
 
 /* --- answered ---------------------------------------------------------------------------------------------------- */
 
+/* A few clients that take their time must not make us keep that many copies of it. */
+static bool request_exceeds(struct http_request *r, size_t size) {
+	struct http_server *s = r->connection->server;
+
+	if (size <= LARGE_SIZE)
+		return false;
+	if (s->answers_size > 0 && s->answers_size + size > s->limits.answers_size)
+		return true;
+	r->large = size;
+	s->answers_size += size;
+	return false;
+}
+
 void http_respond(struct http_request *r, unsigned status, const char *type, struct strbuf *body) {
 	bool waiting = r->state == HTTP_REQUEST_WAITING;
 
+	if (request_exceeds(r, body->len)) {
+		http_respond_error(r, 503, "too many large answers are being sent");
+		return;
+	}
 	r->answer = *body;
 	*body = STRBUF_INIT;
 	r->status = status;

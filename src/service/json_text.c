@@ -2,7 +2,9 @@
 #include "service/json_text.h"
 
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 
 json_t *json_text_new(const char *s) {
@@ -18,13 +20,24 @@ json_t *json_text_new(const char *s) {
 	return escaped.failed ? NULL : json_string(strbuf_str(&escaped));
 }
 
+json_t *json_text_time(uint64_t usec) {
+	time_t seconds = (time_t)(usec / USEC_PER_SEC);
+	char text[32];
+	struct tm tm;
+
+	if (usec == 0 || !gmtime_r(&seconds, &tm))
+		return json_null();
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
 static int append_piece(const char *data, size_t len, void *userdata) {
 	strbuf_append(userdata, data, len);
 	return 0;
 }
 
 void json_text_append(struct strbuf *b, json_t *value) {
-	if (!value || json_dump_callback(value, append_piece, b, JSON_COMPACT) < 0)
+	if (!value || json_dump_callback(value, append_piece, b, JSON_COMPACT | JSON_REAL_PRECISION(12)) < 0)
 		b->failed = true;
 	json_decref(value);
 	strbuf_append_char(b, '\n');

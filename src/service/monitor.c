@@ -7,6 +7,7 @@
 #include "base/strbuf.h"
 #include "service/http.h"
 #include "service/http_route.h"
+#include "service/metrics_route.h"
 #include "service/monitor_json.h"
 
 #define TYPE_JSON "application/json"
@@ -37,9 +38,17 @@ static void on_readyz(struct http_request *request, void *userdata) {
 	http_respond(request, monitor_json_ready(&s, &body) ? 200 : 503, TYPE_JSON, &body);
 }
 
+static void on_metrics(struct http_request *request, void *userdata) {
+	struct monitor *m = userdata;
+	struct snapshot s;
+
+	metrics_respond(request, m->callbacks->look(m->userdata, &s), &s);
+}
+
 static const struct http_route routes[] = {
 	{"GET", "livez", on_livez},
 	{"GET", "readyz", on_readyz},
+	{"GET", "metrics", on_metrics},
 };
 
 static void on_request(struct http_request *request, void *userdata) {

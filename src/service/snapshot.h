@@ -11,6 +11,12 @@
 
 #include "delivery/queue.h"
 
+/* One connection, since the start. */
+struct snapshot_connection {
+	uint64_t connects; /* logins that were complete */
+	uint64_t failures[BROKER_FAILURES]; /* by enum broker_failure: attempts that failed, and connections that were lost */
+};
+
 /* One broker, with its connections. */
 struct snapshot_broker {
 	const char *name;
@@ -18,9 +24,11 @@ struct snapshot_broker {
 	uint16_t port;
 	const char *state;  /* of the connection that consumes: "connecting", "up", "waiting", "stopped" */
 	const char *reason; /* why it is not up; NULL if it is */
-	bool has_publisher; /* there is a second connection, that publishes; without it the next three say nothing */
+	struct snapshot_connection consuming; /* that connection */
+	bool has_publisher; /* there is a second connection, that publishes; without it the rest says nothing */
 	const char *publishing_state; /* of that one */
 	const char *publishing_reason;
+	struct snapshot_connection publishing;
 	bool blocked; /* the broker takes no publications for now */
 };
 
@@ -32,6 +40,12 @@ struct snapshot_queue {
 	struct queue_view view;
 	unsigned prefetch;
 	unsigned concurrency;
+	bool depth_known; /* by the broker's last answer; without it the next two say nothing */
+	uint64_t messages_ready; /* that no consumer has */
+	uint64_t consumers; /* of anybody */
+	double rate;	      /* messages a second whose handling has ended, see decay.h */
+	double failure_rate;  /* those among them that were not to be acknowledged */
+	uint64_t oldest_usec; /* how long the oldest message in hand has been there; 0: there is none */
 };
 
 struct snapshot {
@@ -46,6 +60,9 @@ struct snapshot {
 					nothing */
 	bool last_reload_ok;
 	const char *last_reload_reason; /* why it failed; NULL if it did not */
+	uint64_t reloads_taken;	     /* that have ended with another configuration in force */
+	uint64_t reloads_failed;     /* that have not */
+	uint64_t log_lines_dropped;
 	unsigned max_handlers;
 	unsigned running; /* handlers, of all queues */
 	const struct snapshot_broker *brokers;

@@ -1,75 +1,19 @@
 # SPDX-License-Identifier: MIT
 """amqp-execctl by itself: what it asks, prints and exits with, against a control socket of which the test says what it answers."""
 
-import http.server
 import json
 import os
 import pty
 import re
 import socket
-import socketserver
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import EXECUTABLE, ROOT
-
-EXECCTL = Path(EXECUTABLE).with_name("amqp-execctl")
-
-QUEUE = {"name": "mail", "broker": "main", "state": "consuming", "reason": None, "paused_by_operator": False, "leaving": False,
-         "concurrency": 4, "waiting": 1, "running": 2, "publishing": 0, "held": 0,
-         "counters": {"acked": 5, "requeued": 0, "retried": 0, "rejected": 0}}
-STATUS = {"version": "9.9", "pid": 1, "state": "running", "ready": True, "started": "2026-01-31T12:00:00Z",
-          "configuration": {"path": "/etc/x.conf", "loaded": "2026-01-31T12:00:00Z"}, "last_reload": None,
-          "handlers": {"running": 2, "max": 8},
-          "brokers": [{"name": "main", "host": "mq1", "port": 5672, "state": "up", "reason": None, "publisher": None}],
-          "queues": [QUEUE, {**QUEUE, "name": "two words", "running": 0}]}
-
-
-class Socket:
-    """A control socket that gives the same answers to the same questions, and keeps a list of them."""
-
-    def __init__(self, path):
-        self.path = path
-        self.answers = {}  # "GET /v1/status": (200, value), or a function that returns that
-        self.asked = []
-        owner = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                line = f"{self.command} {self.path}"
-                owner.asked.append(line)
-                answer = owner.answers.get(line, (404, {"error": "there is nothing of this path"}))
-                status, body = answer() if callable(answer) else answer
-                data = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_GET = do_POST = answer
-
-            def log_message(self, *_):
-                pass
-
-            def address_string(self):
-                return "client"
-
-        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-            daemon_threads = True
-
-        self.server = Server(str(path), Handler)
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+from control_socket import EXECCTL, QUEUE, STATUS, Socket, environment
+from harness import ROOT
 
 
 @pytest.fixture
@@ -78,11 +22,6 @@ def control(tmp_path):
     made.answers["GET /v1/status"] = (200, STATUS)
     yield made
     made.close()
-
-
-def environment(**more):
-    clean = {k: v for k, v in os.environ.items() if k not in ("AMQP_EXECCTL_SOCKET", "NO_COLOR", "RUNTIME_DIRECTORY")}
-    return {**clean, **more}
 
 
 def run(*arguments, path=None, env=None):
@@ -110,6 +49,13 @@ def test_usage():
     check(run("drain", "--timeout", "soon"), 64,
           err='amqp-execctl: "soon" is no duration; "30s" and "5min" are\nTry "amqp-execctl drain --help".\n')
     check(run("status", "x"), 64, err='amqp-execctl: unexpected argument "x"\nTry "amqp-execctl status --help".\n')
+    for seconds in ("0", "soon", "nan", "1e9", "0.01"):
+        check(run("status", "--watch", seconds), 64, err=f'amqp-execctl: "{seconds}" is no number of seconds from 0.1 to 86400\n'
+                                                         'Try "amqp-execctl status --help".\n')
+    check(run("kill"), 64, err='amqp-execctl: which process? "amqp-execctl handlers" tells them\nTry "amqp-execctl kill --help".\n')
+    check(run("kill", "x"), 64, err='amqp-execctl: "x" is no process id\nTry "amqp-execctl kill --help".\n')
+    assert run("kill", "1", "-1").returncode == 64
+    check(run("kill", "1", "x"), 64, err='amqp-execctl: "x" is no delivery tag\nTry "amqp-execctl kill --help".\n')
     check(run("pause", ""), 64, err='amqp-execctl: no queue has an empty name\nTry "amqp-execctl pause --help".\n')
     assert run("status", "--frobnicate").returncode == 64
 
@@ -117,13 +63,13 @@ def test_usage():
 def test_help_of_everything():
     general = run("--help")
     assert general.returncode == 0 and general.stderr == ""
-    for command in ("status", "reload", "pause", "resume", "drain", "check", "publish", "peek", "replay"):
+    commands = ("status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "publish", "peek", "replay")
+    for command in commands:
         assert re.search(rf"^  {command} ", general.stdout, re.M)
         result = run(command, "--help")
         assert result.returncode == 0 and result.stdout.startswith(f"Usage: amqp-execctl {command}")
     manual = (ROOT / "man" / "amqp-execctl.1").read_text(encoding="utf-8")
-    for option in set(re.findall(r"--([a-z]+)", general.stdout + run("drain", "--help").stdout +
-                                 run("check", "--help").stdout)):
+    for option in set(re.findall(r"--([a-z]+)", general.stdout + "".join(run(command, "--help").stdout for command in commands))):
         assert f"Fl -{option}" in manual, option
 
 
@@ -196,9 +142,24 @@ def test_status(control):
     result = run("status", path=control.path)
     assert result.returncode == 0 and result.stderr == ""
     assert result.stdout.splitlines()[-3:] == [
-        "QUEUE      STATE      RUNNING  WAITING  HELD  ACKED  REQUEUED  RETRIED  REJECTED",
-        "mail       consuming      2/4        1     0      5         0        0         0",
-        "two words  consuming      0/4        1     0      5         0        0         0"]
+        "QUEUE      STATE      RUNNING  WAITING  HELD  READY  RATE  FAILING  ACKED  REQUEUED  RETRIED  REJECTED",
+        "mail       consuming      2/4        1     0      -     -        -      5         0        0         0",
+        "two words  consuming      0/4        1     0      -     -        -      5         0        0         0"]
+
+
+def test_status_tells_what_newer_daemons_do(control):
+    failure = {"time": "2026-01-31T12:00:00Z", "message_id": "m\x1b[2J", "how": "exit 65", "decision": "reject", "text": "no \x9b\x07such"}
+    control.answers["GET /v1/status"] = (200, {**STATUS, "queues": [
+        {**QUEUE, "rate": 3, "failure_rate": 0.75, "messages_ready": 17, "last_failure": failure},
+        {**QUEUE, "name": "sick", "state": "degraded", "reason": "no such queue", "rate": 0.0, "failure_rate": 0.0, "messages_ready": None,
+         "last_failure": {**failure, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}]})
+    lines = run("status", path=control.path).stdout.splitlines()[-5:]
+    assert lines[0] == "QUEUE  STATE      RUNNING  WAITING  HELD  READY    RATE  FAILING  ACKED  REQUEUED  RETRIED  REJECTED"
+    assert lines[1] == "sick   degraded       2/4        1     0      -     0/s        -      5         0        0         0"
+    assert lines[2] == "    no such queue"
+    assert re.fullmatch(r"    last failure \d+s ago: exit 65, message m\\x1b\[2J, rejected: no \\xc2\\x9b\\x07such", lines[3])
+    # An old failure is no news.
+    assert lines[4] == "mail   consuming      2/4        1     0     17  3.00/s      25%      5         0        0         0"
 
 
 def test_status_in_json(control):
@@ -270,7 +231,7 @@ def drained_after(control, looks):
 def test_drain_waits(control):
     control.answers["POST /v1/queues/mail/drain"] = (200, {"queues": []})
     drained_after(control, 2)
-    check(run("drain", "mail", path=control.path), 0, out="drained\n")
+    check(run("drain", "mail", path=control.path), 0, out="mail: drained\n")
     assert control.asked == ["POST /v1/queues/mail/drain"] + ["GET /v1/status"] * 3
 
 
@@ -278,14 +239,14 @@ def test_drain_waits_for_publications(control):
     control.answers["POST /v1/drain"] = (200, {"queues": []})
     answers = iter([1, 1, 0])
     control.answers["GET /v1/status"] = lambda: (200, {**STATUS, "queues": [{**QUEUE, "running": 0, "publishing": next(answers)}]})
-    check(run("drain", path=control.path), 0, out="drained\n")
+    check(run("drain", path=control.path), 0, out="mail: drained\n")
     assert next(answers, None) is None
 
 
 def test_drain_gives_up_in_time(control):
     control.answers["POST /v1/drain"] = (200, {"queues": []})
     begun = time.monotonic()
-    check(run("drain", "--timeout", "1s", path=control.path), 75,
+    check(run("drain", "--timeout", "1s", path=control.path), 75, out="mail: 2 handlers running\ntwo words: drained\n1 of 2 queues drained\n",
           err="amqp-execctl: the time is over: 2 handlers still running, 0 publications to be confirmed; the queues stay paused\n")
     assert 1 <= time.monotonic() - begun < 30
 
@@ -295,13 +256,57 @@ def test_drain_shows_progress_on_a_terminal(control):
     drained_after(control, 2)
     status, text = on_terminal("drain", "mail", path=control.path)
     assert status == 0
-    assert text == "\r\033[K2 handlers running\r\033[K1 handler running\r\033[Kdrained\r\n"
+    assert text == "\r\033[K2 handlers running\r\033[K1 handler running\r\033[Kmail: drained\r\n"
+
+
+def test_drain_tells_what_is_held(control):
+    control.answers["POST /v1/drain"] = (200, {"queues": []})
+    queues = [{**QUEUE, "running": 0, "held": n, "name": name, "leaving": leaving} for name, n, leaving in (
+        ("a\x1b", 0, False), ("b", 1, False), ("b", 0, True), ("c", 5, False))]
+    control.answers["GET /v1/status"] = (200, {**STATUS, "queues": queues})
+    check(run("drain", path=control.path), 0,
+          out="a\\x1b: drained\n"
+              "b: drained; 1 failed message is held until it is requeued\n"
+              "c: drained; 5 failed messages are held until they are requeued\n"
+              "3 of 3 queues drained; 6 failed messages are held until they are requeued\n")
 
 
 def test_drain_of_a_daemon_that_goes(control):
     control.answers["POST /v1/drain"] = (200, {"queues": []})
     control.answers["GET /v1/status"] = (503, {"error": "the daemon is stopping"})
     check(run("drain", path=control.path), 1, err="amqp-execctl: the daemon is stopping\n")
+
+
+# ---------------------------------------------------------------- handlers
+
+HANDLERS = [{"pid": 4711, "queue": "mail", "broker": "main", "message_id": "m1", "delivery_tag": 17, "attempt": 1, "redelivered": False,
+             "routing_key": "mail", "body_size": 2048, "started": "2026-01-31T12:00:00Z", "seconds": 61.5, "worker": False, "stopping": False},
+            {"pid": 42, "queue": "two words", "broker": "main", "message_id": None, "delivery_tag": 3, "attempt": 0, "redelivered": True,
+             "routing_key": "x", "body_size": 0, "started": "2026-01-31T12:00:00Z", "seconds": 0.2, "worker": True, "stopping": True}]
+
+
+def test_handlers(control):
+    control.answers["GET /v1/handlers"] = (200, {"handlers": HANDLERS})
+    control.answers["GET /v1/handlers?queue=two%20words&broker=b%26"] = (200, {"handlers": []})
+    control.answers["GET /v1/handlers?queue=mial"] = (404, {"error": 'there is no queue "mial"'})
+    check(run("handlers", path=control.path), 0,
+          out=" PID  TAG  QUEUE      MESSAGE ID  ATTEMPT   AGE     SIZE\n"
+              "4711   17  mail       m1                1  1min  2.0 KiB\n"
+              "  42    3  two words  -                 -    0s      0 B\n"
+              "    is being stopped\n")
+    assert json.loads(run("handlers", "--json", path=control.path).stdout) == {"handlers": HANDLERS}
+    check(run("handlers", "two words", "--broker", "b&", path=control.path), 0, out="no handler runs\n")
+    check(run("handlers", "mial", path=control.path), 1, err='amqp-execctl: there is no queue "mial"\n')
+
+
+def test_kill(control):
+    told = {"pid": 4711, "queue": "mail", "broker": "main", "message_id": "m1", "delivery_tag": 17, "already_stopping": False}
+    control.answers["POST /v1/handlers/4711/kill"] = (200, told)
+    control.answers["POST /v1/handlers/4711/kill?delivery_tag=17"] = (200, {**told, "already_stopping": True})
+    control.answers["POST /v1/handlers/42/kill"] = (404, {"error": "no handler with the process id 42 has a message"})
+    check(run("kill", "4711", path=control.path), 0, out="process 4711, queue mail, message m1: is being stopped\n")
+    check(run("kill", "4711", "17", path=control.path), 0, out="process 4711, queue mail, message m1: is being stopped already\n")
+    check(run("kill", "42", path=control.path), 1, err="amqp-execctl: no handler with the process id 42 has a message\n")
 
 
 # ---------------------------------------------------------------- reload
@@ -332,10 +337,15 @@ def complete(*words, path):
 
 
 def test_completion(control):
-    assert complete("", path=control.path) == ["status", "reload", "pause", "resume", "drain", "check", "publish", "peek", "replay",
-                                               "--socket", "--instance", "--help", "--version"]
+    assert complete("", path=control.path) == ["status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "publish",
+                                               "peek", "replay", "--socket", "--instance", "--help", "--version"]
     assert complete("re", path=control.path) == ["reload", "resume", "replay"]
-    assert complete("status", "--", path=control.path) == ["--json", "--help"]
+    assert complete("status", "--", path=control.path) == ["--json", "--watch", "--help"]
+    control.answers["GET /v1/handlers"] = (200, {"handlers": HANDLERS})
+    assert complete("kill", "", path=control.path) == ["--help", "4711", "42"]
+    assert complete("kill", "4", path=control.path) == ["4711", "42"]
+    assert complete("kill", "4711", "", path=control.path) == ["--help", "17"]
+    assert complete("handlers", "t", path=control.path) == [r"two\ words"]
     assert complete("pause", "", path=control.path) == ["--all", "--broker", "--help", "mail", r"two\ words"]
     assert complete("drain", "m", path=control.path) == ["mail"]
     assert complete("publish", "--ti", path=control.path) == ["--timestamp", "--timeout"]

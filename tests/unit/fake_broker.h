@@ -65,6 +65,9 @@ struct fake_broker {
 	bool block_after_consume;    /* connection.blocked, then connection.unblocked */
 	bool mute_on_cancel;         /* basic.cancel is not answered */
 	const char *refused_queue;   /* queue.declare of this one is answered with channel.close 406 */
+	const char *_Atomic missing_queue; /* likewise, with 404 */
+	atomic_uint depth;           /* what queue.declare-ok says of messages */
+	atomic_uint consumers;       /* likewise */
 	bool mute_on_confirm_select; /* confirm.select is not answered, once */
 	atomic_bool hold_declares;   /* queue.declare is not answered */
 	atomic_uint hold_method;     /* the next such method (class << 16 | method) is not answered; 0: none */
@@ -268,6 +271,16 @@ static inline void fake_close_channel(struct fake_broker *f, unsigned channel, u
 	fake_send_close(atomic_load(&f->client_fd), channel, code, text);
 }
 
+/* connection.close */
+static inline void fake_close_connection(struct fake_broker *f, unsigned code, const char *text) {
+	struct fake_buffer b = fake_method(10, 50);
+
+	fake_put_number(&b, code, 2);
+	fake_put_short(&b, text);
+	fake_put_number(&b, 0, 4);
+	(void)fake_send(atomic_load(&f->client_fd), 1, 0, &b);
+}
+
 static inline void fake_block(struct fake_broker *f, bool blocked) {
 	struct fake_buffer b = fake_method(10, blocked ? 60 : 61);
 
@@ -305,9 +318,12 @@ static inline void fake_declare(struct fake_broker *f, int fd, unsigned channel,
 	(void)fake_get_short(arguments + 2, name);
 	if (f->refused_queue && strcmp(name, f->refused_queue) == 0) {
 		fake_send_close(fd, channel, 406, "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl'");
+	} else if (atomic_load(&f->missing_queue) && strcmp(name, atomic_load(&f->missing_queue)) == 0) {
+		fake_send_close(fd, channel, 404, "NOT_FOUND - no queue");
 	} else if (!atomic_load(&f->hold_declares)) {
 		fake_put_short(&b, name);
-		fake_put_number(&b, 0, 8);
+		fake_put_number(&b, atomic_load(&f->depth), 4);
+		fake_put_number(&b, atomic_load(&f->consumers), 4);
 		(void)fake_send(fd, 1, channel, &b);
 	}
 	atomic_fetch_add(&f->declares, 1);
@@ -448,8 +464,10 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 		b = fake_method(10, 51);
 		return fake_send(fd, 1, 0, &b);
 	case FAKE_CHANNEL_OPEN:
-		f->content[channel].tag = 0;
-		f->deliveries_of[channel] = (struct fake_deliveries){.tag = f->tags_before};
+		if (channel < FAKE_CHANNELS) {
+			f->content[channel].tag = 0;
+			f->deliveries_of[channel] = (struct fake_deliveries){.tag = f->tags_before};
+		}
 		atomic_store(&f->opened, channel);
 		atomic_fetch_add(&f->opens, 1);
 		b = fake_method(20, 11);
@@ -568,7 +586,10 @@ static inline void fake_serve(struct fake_broker *f, int fd) {
 		id = (uint32_t)payload[0] << 24 | (uint32_t)payload[1] << 16 | (uint32_t)payload[2] << 8 | payload[3];
 		if (id == (10 << 16 | 11) && memmem(payload, len, " (publisher)", 12))
 			atomic_store(&f->is_publisher, true);
-		if (channel >= FAKE_CHANNELS || !fake_answer(f, fd, channel, payload, id))
+		/* On the others nothing but what needs no memory. */
+		if (channel >= FAKE_CHANNELS && id >> 16 != 20 && id != FAKE_QUEUE_DECLARE)
+			return;
+		if (!fake_answer(f, fd, channel, payload, id))
 			return;
 	}
 }

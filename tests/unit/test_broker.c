@@ -86,6 +86,7 @@ static struct {
 	unsigned unblocked;
 	char blocked_reason[64];
 	bool refused; /* of the last WAITING */
+	unsigned failures[BROKER_FAILURES];
 	bool free_in_callback;
 	bool stop_in_callback;
 	unsigned after_stop; /* callbacks after BROKER_STOPPED */
@@ -107,6 +108,7 @@ static void on_state(struct broker *b, enum broker_state state, const struct bro
 		(void)snprintf(seen.reason, sizeof(seen.reason), "%s", report->reason);
 		seen.retry_usec = report->retry_usec;
 		seen.refused = report->refused;
+		seen.failures[report->failure]++;
 		if (seen.free_in_callback)
 			broker = broker_free(b);
 	}
@@ -180,6 +182,7 @@ static void start_broker_with(const char *urls) {
 	ck_assert_int_gt(
 		dprintf(fd,
 			"broker = { %s; connect_timeout = 10; reconnect = { min_delay = 0.05; max_delay = 0.2; }; };\n"
+			"monitor = { queue_interval = 0; };\n"
 			"defaults = { prefetch = 20; handler = { command = [ \"/bin/true\" ]; }; };\n"
 			"queues = ( { name = \"work\"; }, { name = \"more\"; } );\n",
 			urls),
@@ -793,6 +796,7 @@ START_TEST(refused_login_waits_for_the_longest_delay_and_keeps_the_secret) {
 		ck_assert_uint_ge(seen.retry_usec, max_usec - max_usec / 4);
 		shortened += seen.retry_usec < max_usec;
 	}
+	ck_assert_uint_eq(seen.failures[BROKER_FAILURE_LOGIN], seen.states[BROKER_WAITING]);
 	/* Many daemons with the same wrong password do not come back in step. */
 	ck_assert_uint_gt(shortened, 0);
 }
@@ -805,6 +809,7 @@ START_TEST(refused_connection_is_tried_again_and_stopped_at_once) {
 	ck_until(seen.states[BROKER_WAITING] >= 3);
 	ck_assert_ptr_nonnull(strstr(seen.reason, "Connection refused"));
 	ck_assert(!seen.refused);
+	ck_assert_uint_eq(seen.failures[BROKER_FAILURE_UNREACHABLE], seen.states[BROKER_WAITING]);
 	ck_assert_uint_le(seen.retry_usec, config->brokers[0].reconnect_max_usec);
 	ck_assert_uint_eq(broker_overdue_usec(broker, clock_now_usec()), 0);
 	start = clock_now_usec();
@@ -868,6 +873,48 @@ START_TEST(mute_broker_is_overdue_one_day) {
 	/* As if the time for the login were long over: the socket is shut down, which ends the wait. */
 	ck_assert_uint_gt(broker_overdue_usec(broker, clock_now_usec() + 1000 * USEC_PER_SEC), 0);
 	ck_until(seen.states[BROKER_WAITING] == 1);
+	ck_assert_uint_eq(seen.failures[BROKER_FAILURE_STUCK], 1);
+}
+END_TEST
+
+/* How a connection that is up ends. */
+static void end_by_close(void) {
+	fake_close_connection(&fake, 320, "CONNECTION_FORCED - for the test");
+}
+
+static void end_by_loss(void) {
+	(void)shutdown(atomic_load(&fake.client_fd), SHUT_RDWR);
+}
+
+/* The library keeps the time itself: two seconds. */
+static void end_by_silence(void) {
+}
+
+static void end_by_violation(void) {
+	fake_send_close(atomic_load(&fake.client_fd), 0, 500, "on the wrong channel");
+}
+
+static const struct {
+	void (*end)(void);
+	enum broker_failure failure;
+} ends[] = {
+	{end_by_close, BROKER_FAILURE_CLOSED},
+	{end_by_loss, BROKER_FAILURE_LOST},
+	{end_by_silence, BROKER_FAILURE_HEARTBEAT},
+	{end_by_violation, BROKER_FAILURE_OTHER},
+};
+
+START_TEST(failures_have_their_kinds) {
+	char keys[128];
+
+	(void)snprintf(keys, sizeof(keys), "url = \"amqp://127.0.0.1:%u\"; heartbeat = %u", fake.port,
+		       ends[_i].failure == BROKER_FAILURE_HEARTBEAT ? 1 : 0);
+	start_broker_with(keys);
+	start_consumer();
+	ck_until(seen.consumer_state == CONSUMER_CONSUMING);
+	ends[_i].end();
+	ck_until(seen.states[BROKER_WAITING] == 1);
+	ck_assert_msg(seen.failures[ends[_i].failure] == 1, "%s", seen.reason);
 }
 END_TEST
 
@@ -927,6 +974,10 @@ END_TEST
 START_TEST(states_have_names) {
 	ck_assert_str_eq(broker_state_to_string(BROKER_WAITING), "waiting");
 	ck_assert_str_eq(broker_state_to_string((enum broker_state)99), "unknown");
+	for (unsigned i = 0; i < BROKER_FAILURES; i++)
+		ck_assert_str_ne(broker_failure_to_string((enum broker_failure)i), "unknown");
+	ck_assert_str_eq(broker_failure_to_string(BROKER_FAILURE_HEARTBEAT), "heartbeat");
+	ck_assert_str_eq(broker_failure_to_string((enum broker_failure)99), "unknown");
 	ck_assert_str_eq(consumer_state_to_string(CONSUMER_FAILED), "failed");
 	ck_assert_str_eq(consumer_state_to_string((enum consumer_state)99), "unknown");
 }
@@ -969,6 +1020,7 @@ int main(void) {
 	tcase_add_test(with, mute_broker_does_not_hold_up_a_stop);
 	tcase_add_test(with, stop_by_timeout_is_the_last_callback);
 	tcase_add_test(with, mute_broker_is_overdue_one_day);
+	tcase_add_loop_test(with, failures_have_their_kinds, 0, ARRAY_SIZE(ends));
 	tcase_add_test(with, free_needs_no_stop);
 	tcase_add_checked_fixture(without, setup, teardown);
 	tcase_set_timeout(without, 60);

@@ -703,12 +703,32 @@ START_TEST(what_the_example_comments_out_is_right_and_the_default) {
 }
 END_TEST
 
+START_TEST(a_url_alone_is_a_broker) {
+	struct config *file = load_text("broker = { url = \"amqps://u:p@h:1/v\"; };\n" QUEUES), *c = NULL;
+	const char *why = NULL;
+
+	ck_assert_int_eq(config_from_url("amqps://u:p@h:1/v", &why, &c), 0);
+	ck_assert_uint_eq(c->n_brokers, 1);
+	ck_assert_uint_eq(c->n_queues, 0);
+	ck_assert(config_broker_is_same(&c->brokers[0], &file->brokers[0]));
+	config_unref(c);
+	config_unref(file);
+	ck_assert_int_eq(config_from_url("amqp://h", &why, &c), 0);
+	ck_assert_str_eq(c->brokers[0].addresses[0].username, "guest");
+	ck_assert_str_eq(c->brokers[0].addresses[0].password, "guest");
+	ck_assert_str_eq(c->brokers[0].addresses[0].vhost, "/");
+	config_unref(c);
+	ck_assert_int_eq(config_from_url("h", &why, &c), -EINVAL);
+	ck_assert_ptr_nonnull(why);
+}
+END_TEST
+
 static void add_cases(Suite *suite) {
 	ADD_SCRATCH_CASE(suite, "values", the_shortest_configuration_gets_all_defaults,
 			 without_outcomes_only_success_is_acknowledged, defaults_follow_other_keys,
 			 no_more_is_prefetched_than_can_run, without_a_broker_it_is_the_local_one, every_key_is_read,
 			 defaults_are_merged_key_by_key, the_same_name_is_another_queue_on_another_broker,
-			 keys_win_over_the_url, integers_are_not_cut, leading_zeros_mean_nothing,
+			 keys_win_over_the_url, a_url_alone_is_a_broker, integers_are_not_cut, leading_zeros_mean_nothing,
 			 a_file_may_begin_and_end_as_editors_leave_it, references_are_counted,
 			 the_installed_example_is_right, what_the_example_comments_out_is_right_and_the_default);
 	ADD_SCRATCH_CASE(suite, "dump", a_dump_reads_back_as_the_same,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "check_main.h"
 #include "http_client.h"
@@ -32,7 +34,9 @@ static const struct snapshot_broker brokers[] = {
 	 .has_publisher = true,
 	 .publishing_state = "waiting",
 	 .publishing_reason = "refused",
-	 .blocked = true},
+	 .blocked = true,
+	 .consuming = {.connects = 3, .failures = {[BROKER_FAILURE_CLOSED] = 2}},
+	 .publishing = {.connects = 1, .failures = {[BROKER_FAILURE_UNREACHABLE] = 4, [BROKER_FAILURE_OTHER] = 5}}},
 	{.name = "backup", .host = "mq2", .port = 5671, .state = "waiting", .reason = "connection refused"},
 };
 static const char *state = "running";
@@ -75,7 +79,43 @@ static int on_order(void *userdata, enum control_order order, const char *queue,
 	return order_result;
 }
 
-static const struct control_callbacks callbacks = {.look = on_look, .reload = on_reload, .order = on_order};
+/* One process of each kind. */
+static char text_r[] = "r\xff", text_id[] = "m\"1";
+static struct message messages[] = {
+	{.delivery_tag = 7,
+	 .redelivered = true,
+	 .body_size = 12,
+	 .routing_key = {text_r, 2},
+	 .properties = {.message_id = {text_id, 3}}},
+	{.delivery_tag = 9, .routing_key = {NULL, 0}},
+};
+static struct queue_handler handlers[] = {
+	{.queue = "mail", .broker = "main", .message = &messages[0], .pid = 4711, .attempt = 2},
+	{.queue = "print", .broker = "main", .message = &messages[1], .pid = 12, .worker = true, .stopping = true},
+};
+static struct control_target target;
+
+static int on_handlers(void *userdata, const struct queue_handler **ret, size_t *ret_n) {
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
+		handlers[i].started_usec = clock_now_usec() - 90 * USEC_PER_SEC;
+	*ret = handlers;
+	*ret_n = ARRAY_SIZE(handlers);
+	return look_result;
+}
+
+static int on_kill(void *userdata, const struct control_target *t, struct queue_handler *ret) {
+	target = *t;
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		if (handlers[i].pid != t->pid)
+			continue;
+		*ret = handlers[i];
+		return t->delivery_tag && t->delivery_tag != ret->message->delivery_tag ? -ESTALE : 0;
+	}
+	return -ESRCH;
+}
+
+static const struct control_callbacks callbacks = {
+	.look = on_look, .reload = on_reload, .order = on_order, .handlers = on_handlers, .kill = on_kill};
 
 static void setup(void) {
 	scratch_setup();
@@ -107,16 +147,107 @@ static void ck_ask(const char *method, const char *path, unsigned status, const 
 	ck_long(strbuf_str(&got), body);
 }
 
+/* --- handlers --- */
+
+/* The JSON of an answer; the caller's. */
+static json_t *ask(const char *method, const char *path, unsigned status) {
+	CLEANUP(strbuf_free) struct strbuf request = STRBUF_INIT, got = STRBUF_INIT;
+	CLEANUP(fd_close) int fd = client_connect("socket");
+	json_t *body;
+
+	strbuf_printf(&request, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", method, path);
+	ck_assert_uint_eq(client_ask(event, fd, strbuf_str(&request), &got), status);
+	body = json_loads(strbuf_str(&got), 0, NULL);
+	ck_assert_ptr_nonnull(body);
+	return body;
+}
+
+START_TEST(handlers_are_listed) {
+	json_t *answer = ask("GET", "/v1/handlers", 200), *list = json_object_get(answer, "handlers"), *first, *second;
+	CLEANUP(free) char *text = NULL;
+	double seconds;
+
+	ck_assert_uint_eq(json_array_size(list), 2);
+	first = json_array_get(list, 0);
+	second = json_array_get(list, 1);
+	seconds = json_real_value(json_object_get(first, "seconds"));
+	ck_assert(seconds >= 90 && seconds < 200);
+	ck_assert_uint_eq(strlen(json_string_value(json_object_get(first, "started"))), strlen("2026-01-31T12:00:00Z"));
+	json_object_del(first, "seconds");
+	json_object_del(first, "started");
+	text = json_dumps(first, JSON_COMPACT);
+	ck_long(text,
+		"{\"pid\":4711,\"queue\":\"mail\",\"broker\":\"main\",\"message_id\":\"m\\\"1\",\"delivery_tag\":7,"
+		"\"attempt\":2,\"redelivered\":true,\"routing_key\":\"r\\\\xff\",\"body_size\":12,\"worker\":false,"
+		"\"stopping\":false}");
+	ck_assert(json_is_null(json_object_get(second, "message_id")));
+	ck_assert_str_eq(json_string_value(json_object_get(second, "routing_key")), "");
+	ck_assert(json_is_true(json_object_get(second, "worker")) && json_is_true(json_object_get(second, "stopping")));
+	json_decref(answer);
+	/* Those of a queue, also of one that leaves. */
+	answer = ask("GET", "/v1/handlers?queue=print&broker=main", 200);
+	ck_assert_uint_eq(json_array_size(json_object_get(answer, "handlers")), 1);
+	json_decref(answer);
+	ck_ask("GET", "/v1/handlers?queue=mail&broker=backup", 200, "{\"handlers\":[]}\n");
+	ck_ask("GET", "/v1/handlers?queue=mial", 404,
+	       "{\"error\":\"there is no queue \\\"mial\\\"; did you mean \\\"mail\\\"?\"}\n");
+	look_result = -ENOMEM;
+	ck_ask("GET", "/v1/handlers", 500, "{\"error\":\"out of memory\"}\n");
+}
+END_TEST
+
+START_TEST(a_handler_is_killed) {
+	static const char *const bad[] = {"0", "-1", "-4711", "4711x", "99999999999999999999", "0x10", "+1"};
+
+	ck_ask("POST", "/v1/handlers/4711/kill", 200,
+	       "{\"pid\":4711,\"queue\":\"mail\",\"broker\":\"main\",\"message_id\":\"m\\\"1\",\"delivery_tag\":7,"
+	       "\"already_stopping\":false}\n");
+	ck_assert(target.pid == 4711 && target.delivery_tag == 0 && !target.queue && !target.broker);
+	ck_ask("POST", "/v1/handlers/12/kill?delivery_tag=9&queue=print", 200,
+	       "{\"pid\":12,\"queue\":\"print\",\"broker\":\"main\",\"message_id\":null,\"delivery_tag\":9,"
+	       "\"already_stopping\":true}\n");
+	ck_ask("POST", "/v1/handlers/12/kill?delivery_tag=8", 404,
+	       "{\"error\":\"the process 12 has another message by now: its delivery tag is 9, not 8\"}\n");
+	ck_ask("POST", "/v1/handlers/13/kill", 404,
+	       "{\"error\":\"no handler with the process id 13 has a message\"}\n");
+	ck_ask("POST", "/v1/handlers/13/kill?queue=mail", 404,
+	       "{\"error\":\"no handler of the queue \\\"mail\\\" with the process id 13 has a message\"}\n");
+	/* Nothing is signalled by mistake: not everybody, not a group. */
+	target.pid = -7;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CLEANUP(strbuf_free) struct strbuf path = STRBUF_INIT;
+
+		strbuf_printf(&path, "/v1/handlers/%s/kill", bad[i]);
+		json_decref(ask("POST", strbuf_str(&path), 400));
+		ck_assert_int_eq(target.pid, -7);
+	}
+	ck_ask("POST", "/v1/handlers/4711/kill?delivery_tag=0", 400, "{\"error\":\"\\\"0\\\" is no delivery tag\"}\n");
+	ck_ask("GET", "/v1/handlers/4711/kill", 405, "{\"error\":\"only POST is possible here\"}\n");
+}
+END_TEST
+
 /* --- status --- */
 
 START_TEST(status_tells_everything) {
+	static char how[] = "exit 65", words[] = "no \"disk\"";
+	static const struct failure failure = {
+		.time_usec = 1769860803 * USEC_PER_SEC, .how = how, .decision = "reject", .text = words};
 	static const struct snapshot_queue queue = {.name = "a\"b",
 						    .broker = "main",
 						    .leaving = true,
 						    .paused_by_operator = true,
 						    .prefetch = 1,
 						    .concurrency = 2,
+						    .depth_known = true,
+						    .messages_ready = 8,
+						    .consumers = 9,
+						    .rate = 1.23456,
+						    .failure_rate = 0.25,
+						    .oldest_usec = 1250999,
 						    .view = {.state = QUEUE_PROBING,
+							     .unacknowledged = 30,
+							     .failures = 31,
+							     .last_failure = &failure,
 							     .reason = "r",
 							     .attempted = true,
 							     .copy_trouble = "c",
@@ -154,18 +285,22 @@ START_TEST(status_tells_everything) {
 		"\"last_reload\":{\"time\":\"2026-01-31T12:00:02Z\",\"ok\":false,\"reason\":\"refused\"},"
 		"\"handlers\":{\"running\":2,\"max\":16},\"brokers\":["
 		"{\"name\":\"main\",\"host\":\"mq1\",\"port\":5672,\"state\":\"up\",\"reason\":null,"
-		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true}},"
+		"\"connects\":3,\"failures\":{\"closed\":2},"
+		"\"publisher\":{\"state\":\"waiting\",\"reason\":\"refused\",\"blocked\":true,\"connects\":1,"
+		"\"failures\":{\"unreachable\":4,\"other\":5}}},"
 		"{\"name\":\"backup\",\"host\":\"mq2\",\"port\":5671,\"state\":\"waiting\",\"reason\":\"connection "
-		"refused\",\"publisher\":null}],"
+		"refused\",\"connects\":0,\"failures\":{},\"publisher\":null}],"
 		"\"queues\":[{\"name\":\"a\\\"b\",\"broker\":\"main\",\"state\":\"probing\",\"reason\":\"r\",\"paused_"
 		"by_operator\":true,"
 		"\"leaving\":true,\"attempted\":true,\"consumed\":false,\"copy_trouble\":\"c\",\"worker_trouble\":"
 		"\"w\",\"prefetch\":1,"
-		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,"
+		"\"concurrency\":2,\"waiting\":3,\"running\":4,\"publishing\":5,\"answering\":6,\"held\":7,\"messages_ready\":8,\"consumers\":9,"
 		"\"counters\":{\"delivered\":10,\"acked\":11,\"requeued\":12,\"retried\":13,\"rejected\":14,"
 		"\"replied\":15,"
 		"\"replies_unroutable\":16,\"forwarded\":17,\"copies_failed\":18,\"reused\":19,\"returned\":20,"
-		"\"lost\":21}}]}\n");
+		"\"lost\":21},\"rate\":1.2346,\"failure_rate\":0.25,\"last_failure\":{\"time\":\"2026-01-31T12:00:03Z\","
+		"\"message_id\":null,\"how\":\"exit 65\",\"decision\":\"reject\",\"text\":\"no \\\"disk\\\"\"},"
+		"\"oldest_seconds\":1.25,\"unacknowledged\":30,\"breaker_failures\":31}]}\n");
 }
 END_TEST
 
@@ -523,7 +658,7 @@ static void add_cases(Suite *suite) {
 	ADD_CASE(suite, "pure", status_tells_everything, status_of_little, who_may_give_orders,
 		 nobody_in_particular_may_nothing);
 	ADD_FIXTURE_CASE(suite, "routes", setup, teardown, status_by_socket, orders_for_all, orders_for_one,
-			 orders_that_make_no_sense, orders_that_fail);
+			 orders_that_make_no_sense, orders_that_fail, handlers_are_listed, a_handler_is_killed);
 	ADD_FIXTURE_CASE(
 		suite, "reload", setup, teardown, a_reload_is_answered_when_it_is_done, a_refused_configuration_is_told,
 		a_reload_that_fails_is_told, who_asks_during_a_reload_waits_for_the_next,

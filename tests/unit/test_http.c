@@ -378,6 +378,50 @@ START_TEST(large_answers_arrive_whole) {
 }
 END_TEST
 
+/* Clients that ask for much and take nothing. */
+START_TEST(large_answers_have_a_limit_together) {
+	struct http_limits limits = http_limits_default;
+	CLEANUP(strbuf_free) struct strbuf body = STRBUF_INIT;
+	CLEANUP(fd_close) int other = -1;
+	int slow[2];
+
+	limits.answers_size = 10000000;
+	start(&limits);
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+		slow[i] = client_connect("socket");
+		ck_assert(client_send(event, slow[i], "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"));
+	}
+	while (calls < ARRAY_SIZE(slow))
+		client_turn(event);
+	other = client_connect("socket");
+	ck_assert_uint_eq(client_ask(event, other, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", &body), 503);
+	/* Small ones are as before. */
+	ck_answer(other, "GET /echo/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET a p=none body=0:");
+	/* What is done with, or nobody wants any more, makes room. */
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+		fd_close(slow[i]);
+	run_for(50 * USEC_PER_MSEC);
+	for (unsigned i = 0; i < 5; i++) {
+		strbuf_reset(&body);
+		ck_assert_uint_eq(client_ask(event, other, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", &body), 200);
+		ck_assert_uint_eq(body.len, 4000000);
+	}
+}
+END_TEST
+
+START_TEST(one_answer_may_be_larger_than_all_may_be) {
+	struct http_limits limits = http_limits_default;
+	CLEANUP(strbuf_free) struct strbuf body = STRBUF_INIT;
+	CLEANUP(fd_close) int fd = -1;
+
+	limits.answers_size = 1000;
+	start(&limits);
+	fd = client_connect("socket");
+	ck_assert_uint_eq(client_ask(event, fd, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", &body), 200);
+	ck_assert_uint_eq(body.len, 4000000);
+}
+END_TEST
+
 START_TEST(too_many_connections_are_closed_at_once) {
 	struct http_limits limits = http_limits_default;
 	CLEANUP(strbuf_free) struct strbuf got = STRBUF_INIT;
@@ -520,7 +564,8 @@ static void add_cases(Suite *suite) {
 			 unknown_paths_and_methods_are_told, what_is_no_path_is_refused, tells_who_asks);
 	ADD_FIXTURE_CASE(suite, "limits", setup, teardown, large_headers_are_refused, large_bodies_are_refused,
 			 slow_senders_are_cut_off, idle_connections_are_closed, late_answers_have_no_deadline,
-			 slow_readers_are_cut_off, large_answers_arrive_whole, too_many_connections_are_closed_at_once);
+			 slow_readers_are_cut_off, large_answers_arrive_whole, large_answers_have_a_limit_together, one_answer_may_be_larger_than_all_may_be,
+			 too_many_connections_are_closed_at_once);
 	ADD_FIXTURE_CASE(suite, "going", setup, teardown, garbage_ends_the_connection,
 			 clients_may_go_before_their_answer, clients_may_go_in_the_middle_of_a_request,
 			 a_server_may_go_with_everything_open, sockets_may_go_without_their_connections,

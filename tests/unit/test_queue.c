@@ -168,6 +168,7 @@ static void start_fake(unsigned channel_max) {
 	fake_start(&fake);
 	(void)snprintf(text, sizeof(text),
 		       "broker = { url = \"amqp://guest:guest@127.0.0.1:%u\"; connect_timeout = 10; };\n"
+		       "monitor = { queue_interval = 0; };\n"
 		       "queues = ( { name = \"work\"; " HANDLER " } );\n",
 		       fake.port);
 	start_broker(text);

@@ -806,6 +806,44 @@ START_TEST(stop_ends_the_run_and_its_tree) {
 }
 END_TEST
 
+/* What comes first decides what it was. */
+START_TEST(time_can_be_over_before_it_is) {
+	ck_assert_int_eq(start(&witness, TREE "wait"), 0);
+	wait_for_lines(&witness, 3);
+	ck_assert(!run_is_stopping(witness.run));
+	run_time_out(witness.run);
+	ck_assert(run_is_stopping(witness.run));
+	run_time_out(witness.run);
+	run_stop(witness.run);
+	wait_for_end(&witness);
+	ended_as(&witness, RUN_TIMEOUT, true, SIGTERM);
+	expect_tree_gone();
+	ck_assert(!run_is_stopping(witness.run));
+	run_time_out(witness.run);
+}
+END_TEST
+
+START_TEST(time_that_is_over_has_a_grace) {
+	queue.handler.kill_grace_usec = 300000;
+	ck_assert_int_eq(start(&witness, "trap '' TERM; echo ready; while :; do sleep 0.05; done"), 0);
+	wait_for_lines(&witness, 1);
+	run_time_out(witness.run);
+	wait_for_end(&witness);
+	ended_as(&witness, RUN_TIMEOUT, true, SIGKILL);
+	ck_assert_uint_ge(witness.result.duration_usec, 300000);
+}
+END_TEST
+
+START_TEST(a_stop_is_no_timeout) {
+	ck_assert_int_eq(start(&witness, "echo ready; exec sleep 60"), 0);
+	wait_for_lines(&witness, 1);
+	run_stop(witness.run);
+	run_time_out(witness.run);
+	wait_for_end(&witness);
+	ended_as(&witness, RUN_STOPPED, true, SIGTERM);
+}
+END_TEST
+
 START_TEST(kill_ends_the_run_and_its_tree_at_once) {
 	ck_assert_int_eq(start(&witness, "trap '' TERM; " TREE "while :; do wait; done"), 0);
 	wait_for_lines(&witness, 3);
@@ -1060,6 +1098,7 @@ int main(void) {
 	ADD(s, "ends", timeout_terminates, timeout_lets_the_handler_clean_up, who_ignores_sigterm_is_killed,
 	    timeout_takes_the_tree_with_it, many_that_end_while_they_are_stopped,
 	    kill_after_grace_takes_the_tree_with_it, children_born_in_the_grace_go_too, stop_ends_the_run_and_its_tree,
+	    time_can_be_over_before_it_is, time_that_is_over_has_a_grace, a_stop_is_no_timeout,
 	    kill_ends_the_run_and_its_tree_at_once, free_kills_and_forgets, many_stopped_at_once);
 	ADD(s, "descriptors", trees_are_killed_without_a_free_descriptor, what_cannot_be_looked_for_is_told);
 	ADD(s, "failures", what_cannot_be_executed, no_descriptors_left, standard_descriptors_may_be_closed,
