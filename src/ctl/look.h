@@ -20,7 +20,7 @@ int look_new(struct columns **ret);
 int look_row(struct columns *c, uint64_t n, const struct message *m, const struct letter *l, uint64_t now_sec,
 	     uint64_t body_max);
 
-/* Appends the table, each line cut to `width` columns of the terminal; 0: as long as they are. */
+/* Appends the table, its rows cut to `width` columns of the terminal; 0: as long as they are. */
 void look_append(const struct columns *c, unsigned width, bool colour, struct strbuf *b);
 
 /* Appends the message as a line of JSON, with so much of its body, in the form that "publish --json-lines" reads; and
@@ -28,12 +28,6 @@ void look_append(const struct columns *c, unsigned width, bool colour, struct st
  * exchange, routing_key, reason, attempts, exit_status, signal, stderr, host, first, last, each null if unknown.
  * -ENOMEM, an errno of mmap(2). */
 int look_json(const struct message *m, const struct letter *l, uint64_t body_max, struct strbuf *b);
-
-/* Appends a size as people say it: "512", "1.5K", "128M". */
-void look_append_size(uint64_t bytes, struct strbuf *b);
-
-/* Appends `from`, lines cut as in look_append. Sequences of a terminal that are in it take no room. */
-void look_append_cut(const char *from, unsigned width, struct strbuf *b);
 
 /* How many columns the terminal of stdout has; 0: it is none, or does not say. */
 unsigned look_terminal_width(void);
