@@ -62,7 +62,8 @@ check_autopkgtest() {
 		chmod 1777 "$top/root/tmp"
 		printf "#!/bin/sh\nexit 101\n" >"$top/root/usr/sbin/policy-rc.d"
 		chmod 755 "$top/root/usr/sbin/policy-rc.d"
-		autopkgtest --no-built-binaries "$@" -- chroot "$top/root"
+		# Our TMPDIR is not there inside.
+		TMPDIR=/tmp autopkgtest --no-built-binaries "$@" -- chroot "$top/root"
 	' bash "$1"/*.dsc "$(package_of "$1")"
 }
 

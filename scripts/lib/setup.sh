@@ -55,8 +55,21 @@ apt_without_services() {
 	)
 }
 
-# Installs those of the named Debian packages that are missing. A broker that comes with them is not started: this
-# machine did not ask for one.
+# leave_off PACKAGE WHAT: a service that was installed for what else is in its package does not run after the next boot, either.
+# $missing is what was installed.
+leave_off() {
+	case " $missing " in
+	*" $1 "*)
+		if [ -d /run/systemd/system ]; then
+			as_root systemctl -q disable "$1.service" >/dev/null 2>&1 || true
+		fi
+		echo "$1 was installed for $2; its own service stays off."
+		;;
+	esac
+}
+
+# Installs those of the named Debian packages that are missing. A broker or another service that comes with them is
+# not started: this machine did not ask for one.
 install_missing() {
 	local missing log
 	missing=$(missing_packages "$@")
@@ -71,14 +84,8 @@ install_missing() {
 		die "apt-get has failed"
 	fi
 	rm -f "$log"
-	case " $missing " in
-	*" rabbitmq-server "*)
-		if [ -d /run/systemd/system ]; then
-			as_root systemctl -q disable rabbitmq-server.service >/dev/null 2>&1 || true
-		fi
-		echo "rabbitmq-server was installed for throw-away brokers; its own service stays off."
-		;;
-	esac
+	leave_off rabbitmq-server "throw-away brokers"
+	leave_off prometheus "its promtool"
 }
 
 # configure is made from configure.ac when it is not there or older.

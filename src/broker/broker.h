@@ -78,7 +78,8 @@ struct broker_callbacks {
 	void (*state)(struct broker *b, enum broker_state state, const struct broker_report *report, void *userdata);
 	/* connection.blocked (true, with the broker's reason) and connection.unblocked. May be NULL. */
 	void (*blocked)(struct broker *b, bool blocked, const char *reason, void *userdata);
-	/* There is no channel on which to ask how deep queues are. Comes again only after there was one. May be NULL. */
+	/* There is no channel on which to ask how deep queues are: all are in use, which is told again only after there was one; or the
+	 * broker has closed the connection for it, and it is not asked again before the interval changes. May be NULL. */
 	void (*no_depths)(struct broker *b, const char *reason, void *userdata);
 };
 

@@ -93,7 +93,20 @@ void inspector_up(struct inspector *i, uint64_t now) {
 	begin_anew(i, now);
 }
 
+/* RabbitMQ ends the whole connection if the channel is one more than its user may have. */
+static void check_barred(struct inspector *i) {
+	struct event e = {.type = EVENT_NO_DEPTHS};
+
+	if (i->state != INSPECTOR_OPENING || i->connection->failure != BROKER_FAILURE_CLOSED)
+		return;
+	i->barred = true;
+	(void)snprintf(e.reason, sizeof(e.reason),
+		       "it has closed the connection when asked for a channel more: %.1000s", i->connection->reason);
+	outbox_post_event(i->outbox, &e);
+}
+
 void inspector_down(struct inspector *i) {
+	check_barred(i);
 	inspector_set_state(i, INSPECTOR_CLOSED, 0);
 	LIST_FOREACH (q, &i->questions, struct question, node) {
 		/* The main thread finds out by itself. */
@@ -109,6 +122,7 @@ void inspector_set_interval(struct inspector *i, uint64_t usec, uint64_t now) {
 	if (usec == i->interval_usec)
 		return;
 	i->interval_usec = usec;
+	i->barred = false;
 	begin_anew(i, now);
 }
 
@@ -298,7 +312,7 @@ static void begin_burst(struct inspector *i, uint64_t now) {
 
 static bool is_idle(const struct inspector *i) {
 	return (i->state == INSPECTOR_CLOSED || i->state == INSPECTOR_OPEN) && i->interval_usec > 0 &&
-	       i->n_questions > 0;
+	       i->n_questions > 0 && !i->barred;
 }
 
 bool inspector_wants_channel(const struct inspector *i, uint64_t now) {

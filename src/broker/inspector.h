@@ -43,7 +43,10 @@ struct inspector {
 	unsigned burst;           /* so many are left of the burst that is under way */
 	uint64_t burst_usec;    /* when the next one begins; without an interval: when to tell that nothing is known */
 	uint64_t deadline_usec; /* of the awaited answer; USEC_INFINITY if none */
-	bool told_none;         /* EVENT_NO_DEPTHS was posted, since there was a channel */
+	/* The broker has closed the connection because of the channel: no other is opened before the interval changes.
+	 */
+	bool barred;
+	bool told_none; /* EVENT_NO_DEPTHS was posted, since there was a channel */
 };
 
 void question_init(struct question *q, struct seat *seat);

@@ -32,9 +32,8 @@ libexecd_a_SOURCES += \
 	%D%/wait.h
 
 check_PROGRAMS += tests/unit/test_assembler tests/unit/test_broker tests/unit/test_broker_error tests/unit/test_broker_link \
-	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_consumers tests/unit/test_inquiry tests/unit/test_publisher \
-	tests/unit/test_tags
-	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_consumers tests/unit/test_inspector tests/unit/test_publisher tests/unit/test_tags
+	tests/unit/test_broker_table tests/unit/test_connection tests/unit/test_consumers tests/unit/test_inquiry tests/unit/test_inspector \
+	tests/unit/test_publisher tests/unit/test_tags
 tests_unit_test_assembler_SOURCES = tests/unit/test_assembler.c
 tests_unit_test_broker_SOURCES = tests/unit/test_broker.c tests/unit/broker_loop.h tests/unit/fake_broker.h tests/unit/privileges_of.h
 tests_unit_test_broker_error_SOURCES = tests/unit/test_broker_error.c tests/unit/check_main.h

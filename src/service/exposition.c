@@ -56,7 +56,6 @@ void exposition_label(struct strbuf *labels, const char *name, const char *value
 
 /* There are many thousand lines if there are many queues: each is put together here, and appended as a whole. */
 #define LINE_SIZE 1024
-#define NUMBER_SIZE 24
 
 /* "NAME{LABELS} "; to p, where there is room. */
 static char *put_name(char *p, const char *name, const char *suffix, const char *labels, const char *label,
@@ -97,23 +96,17 @@ static void append_line(struct strbuf *b, const char *name, const char *suffix, 
 	strbuf_append(b, start, (size_t)(p - start));
 }
 
-/* The digits, at the end of the buffer. */
-static const char *format_number(uint64_t n, char buf[static NUMBER_SIZE]) {
-	char *p = buf + NUMBER_SIZE - 1;
-
-	*p = '\0';
-	do {
-		*--p = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	return p;
-}
-
 static void append_sample(struct strbuf *b, const char *name, const char *suffix, const char *labels, const char *label,
 			  const char *value, uint64_t n) {
-	char number[NUMBER_SIZE];
+	char digits[24];
+	size_t at = sizeof(digits) - 1;
 
-	append_line(b, name, suffix, labels, label, value, format_number(n, number));
+	digits[at] = '\0';
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	append_line(b, name, suffix, labels, label, value, digits + at);
 }
 
 void exposition_count(struct strbuf *b, const char *name, const char *labels, const char *label, const char *value,

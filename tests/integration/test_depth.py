@@ -135,6 +135,28 @@ def test_no_channel_is_left(broker, rabbit, daemon, name):
         broker.ctl("eval", "application:set_env(rabbit, channel_max, 2047).")
 
 
+def test_user_may_have_no_further_channel(broker, rabbit, daemon, name):
+    """RabbitMQ closes the connection for it: once, and never again."""
+    queues = [rabbit.declare(name()) for _ in range(2)]
+    broker.ctl("add_user", "narrow", "pw")
+    try:
+        broker.ctl("set_permissions", "narrow", "", "", ".*")
+        broker.ctl("set_user_limits", "narrow", '{"max-channels": 2}')
+        url = f"amqp://narrow:pw@127.0.0.1:{broker.port}"
+        d = daemon(settings(url, *queues))
+        d.wait_log("info: broker=default cannot be asked how deep its queues are: .*530")
+        wait_until(lambda: line(d)[0] == 2)
+        wait_until(lambda: all(rabbit.consumers(q) == 1 for q in queues))
+        stays(lambda: line(d) == (2, {"closed": 1}), 1)
+        broker.ctl("clear_user_limits", "narrow", "all")
+        d.reload(settings(url, *queues, monitor={"queue_interval": "300ms"}))
+        wait_depth(d, queues[1], 0, 1)
+        assert line(d) == (2, {"closed": 1})
+        d.stop()
+    finally:
+        broker.ctl("delete_user", "narrow")
+
+
 def test_interval_is_reloaded(broker, rabbit, daemon, name):
     queue = rabbit.declare(name())
     d = daemon(settings(broker.url, queue, monitor={"queue_interval": 0}))

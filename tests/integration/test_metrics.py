@@ -24,6 +24,10 @@ LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\[\\n"])*)"')
 COUNTERS = re.compile(r"(_total|_count|_sum|_bucket)$")
 
 
+# Where series are counted: those of the depth of queues appear when the broker has answered.
+ASK_NOT = {"queue_interval": 0}
+
+
 def unescape(text):
     return re.sub(r'\\(.)', lambda m: "\n" if m[1] == "n" else m[1], text)
 
@@ -146,7 +150,7 @@ def test_what_is_in_hand(broker, rabbit, daemon, ledger, name, tmp_path):
     flag = tmp_path / "flag"
     port, = free_ports(1)
     d = daemon(settings(broker, {"name": q, "handler": handler("obey", ledger), "concurrency": 1, "prefetch": 3},
-                        monitor={"listen": [f"127.0.0.1:{port}"]}))
+                        monitor={"listen": [f"127.0.0.1:{port}"], **ASK_NOT}))
     rabbit.publish_many(q, [f"while [ ! -e {flag} ]; do sleep 0.1; done"] * 5)
     ledger.wait(1, "start")
     m = wait_until(lambda: (m := metrics(d)).of("messages_waiting", queue=q) == 2 and m, what="two waiting")
@@ -169,7 +173,7 @@ def test_what_is_in_hand(broker, rabbit, daemon, ledger, name, tmp_path):
 def test_messages_make_no_series(broker, rabbit, daemon, ledger, name):
     """Whatever publishers write."""
     q = rabbit.declare(name())
-    d = daemon(settings(broker, {"name": q, "handler": handler("ledger", ledger)}))
+    d = daemon(settings(broker, {"name": q, "handler": handler("ledger", ledger)}, monitor=ASK_NOT))
     series = set(metrics(d))
     exchange = name("topic")
     rabbit.channel.exchange_declare(exchange, "topic", auto_delete=True)
@@ -365,7 +369,7 @@ def test_a_real_prometheus(broker, rabbit, daemon, ledger, name, tmp_path):
     q, hostile = rabbit.declare(name()), rabbit.declare(name() + ' "} 1\\')
     port, = free_ports(1)
     d = daemon(settings(broker, {"name": q, "handler": handler("obey", ledger), "outcomes": {"reject": [65]}},
-                        {"name": hostile, "handler": handler("ledger", ledger)}, monitor={"listen": [f"127.0.0.1:{port}"]}))
+                        {"name": hostile, "handler": handler("ledger", ledger)}, monitor={"listen": [f"127.0.0.1:{port}"], **ASK_NOT}))
     with prometheus(tmp_path / "prometheus", f"127.0.0.1:{port}") as ask:
         for i in range(7):
             rabbit.publish(q, "true" if i else "exit 65", message_id=f"m{i}")

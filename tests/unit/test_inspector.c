@@ -325,6 +325,25 @@ START_TEST(consumer_that_waits_for_the_number_is_freed) {
 }
 END_TEST
 
+/* As RabbitMQ does it where a user may have so many channels and no more. */
+START_TEST(channel_too_many_costs_one_connection) {
+	start_broker(OWN_CHANNEL, "1s");
+	start(one, 0);
+	atomic_store(&fake.hold_method, FAKE_CHANNEL_OPEN);
+	ck_until(atomic_load(&fake.late) == FAKE_CHANNEL_OPEN);
+	fake_close_connection(&fake, 530, "NOT_ALLOWED - number of channels opened for user 'guest'");
+	ck_until(seen.no_depths == 1);
+	ck_assert_ptr_nonnull(strstr(seen.reason, "number of channels"));
+	ck_until(one->states[CONSUMER_CONSUMING] == 2);
+	turn_for(1500 * USEC_PER_MSEC);
+	ck_assert_uint_eq(atomic_load(&fake.opens), 2);
+	ck_assert_uint_eq(seen.states[BROKER_UP], 2);
+	ck_assert_uint_eq(one->told, 0);
+	broker_set_queue_interval(broker, 200 * USEC_PER_MSEC);
+	ck_until(is_told(one, 7));
+}
+END_TEST
+
 START_TEST(interval_changes_without_a_new_connection) {
 	unsigned declares;
 
@@ -421,9 +440,9 @@ static void add_cases(Suite *s) {
 			 queue_that_stays_missing_is_asked_less_often, channel_is_closed_in_the_middle_of_a_question,
 			 answer_of_a_channel_that_was_given_up_is_void, close_that_is_not_answered_costs_no_connection,
 			 no_channel_is_left, consumer_has_precedence, consumer_that_waits_for_the_number_is_freed,
-			 interval_changes_without_a_new_connection, nothing_is_known_without_a_connection,
-			 main_thread_that_is_late_hears_the_last_answer, consumer_is_freed_while_it_is_told,
-			 two_thousand_queues);
+			 channel_too_many_costs_one_connection, interval_changes_without_a_new_connection,
+			 nothing_is_known_without_a_connection, main_thread_that_is_late_hears_the_last_answer,
+			 consumer_is_freed_while_it_is_told, two_thousand_queues);
 }
 
 CHECK_MAIN("inspector", add_cases)
