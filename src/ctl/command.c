@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include "base/strbuf.h"
+#include "ctl/filter.h"
+#include "ctl/interrupt.h"
 #include "ctl/publish_options.h"
 #include "ctl/screen.h"
+#include "ctl/session.h"
 #include "ctl/show.h"
 #include "ctl/text.h"
 
@@ -48,7 +51,30 @@ const struct command commands[] = {
 	 "      --timeout DURATION wait no longer (\"30s\", \"5min\"), and exit with status 75;\n"
 	 "                         the queues stay paused\n",
 	 command_drain},
-	{"publish", SESSION_USAGE "\n"
+	{"peek", "[--count N] [--json] [--body | --body-size SIZE] [FILTER...] " SESSION_USAGE " QUEUE",
+	 "look at messages of a queue, and leave them there",
+	 "The messages are taken and given back together, in their order; they count as redelivered then.\n\n"
+	 "      --count N              as many at most (the default: 20)\n"
+	 "      --json                 print a line of JSON for each, with its body\n"
+	 "      --body                 show bodies\n"
+	 "      --body-size SIZE       of each body so much (\"200\", \"4K\")\n" FILTER_HELP SESSION_HELP,
+	 command_peek},
+	{"replay",
+	 "[--to-queue QUEUE | --exchange NAME [--routing-key KEY]] [--count N] [--dry-run | --yes] "
+	 "[FILTER...] " SESSION_USAGE " QUEUE",
+	 "move dead letters back to where they came from",
+	 "Each is published anew, without the headers that tell of its failures, and acknowledged in QUEUE\n"
+	 "when the broker has confirmed that. On a terminal it shows first what it would do, and asks.\n\n"
+	 "      --to-queue QUEUE       not to where each came from, but to this queue\n"
+	 "      --exchange NAME        likewise to this exchange\n"
+	 "      --routing-key KEY      with this key (the default: the one it was published with first)\n"
+	 "      --count N              as many at most\n"
+	 "      --dry-run              only show what would be done\n"
+	 "      --yes                  do not ask\n" FILTER_HELP SESSION_HELP,
+	 command_replay},
+	{"publish",
+	 SESSION_USAGE
+	 "\n"
 	 "           [--queue NAME | --exchange NAME --routing-key KEY] [OPTION...]\n"
 	 "           [MESSAGE... | --file FILE... | --stdin | --lines [FILE...] | --json-lines [FILE...]]",
 	 "publish messages to a broker, and tell exactly which it does not have", publish_help, command_publish},
@@ -97,6 +123,29 @@ int command_usage(const struct command *command, const char *format, ...) {
 	complain(format, args);
 	va_end(args);
 	return command_hint(command);
+}
+
+int command_catch_interrupts(void) {
+	int r = interrupt_catch();
+
+	if (r == 0)
+		return 0;
+	command_complain("%s", strerror(-r));
+	return EXIT_FAILURE;
+}
+
+bool command_parse_count(const char *text, uint64_t max, uint64_t *ret) {
+	char *end;
+	unsigned long long n;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end || errno || n < 1 || n > max)
+		return false;
+	*ret = n;
+	return true;
 }
 
 void command_print_help(const struct command *command) {

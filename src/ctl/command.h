@@ -39,6 +39,8 @@ int command_reload(struct ctl *ctl, const struct command *command, int argc, cha
 int command_order(struct ctl *ctl, const struct command *command, int argc, char **argv); /* pause, resume */
 int command_examine(struct ctl *ctl, const struct command *command, int argc, char **argv); /* check */
 int command_drain(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_peek(struct ctl *ctl, const struct command *command, int argc, char **argv);
+int command_replay(struct ctl *ctl, const struct command *command, int argc, char **argv);
 int command_publish(struct ctl *ctl, const struct command *command, int argc, char **argv);
 
 /* "amqp-execctl: TEXT" to stderr. */
@@ -49,6 +51,12 @@ int command_usage(const struct command *command, const char *format, ...) PRINTF
 
 /* The second half of that, for errors that getopt(3) has told. */
 int command_hint(const struct command *command);
+
+/* interrupt_catch. Returns the exit status, after a complaint if it is not 0. */
+int command_catch_interrupts(void);
+
+/* A whole number from 1 to max. */
+bool command_parse_count(const char *text, uint64_t max, uint64_t *ret);
 
 /* Prints the help of one command to stdout. */
 void command_print_help(const struct command *command);

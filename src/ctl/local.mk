@@ -16,9 +16,18 @@ libctl_a_SOURCES = \
 	%D%/command_drain.c \
 	%D%/command_handlers.c \
 	%D%/command_order.c \
+	%D%/command_peek.c \
 	%D%/command_publish.c \
 	%D%/command_reload.c \
+	%D%/command_replay.c \
 	%D%/command_status.c \
+	%D%/filter.c %D%/filter.h \
+	%D%/giveback.c %D%/giveback.h \
+	%D%/letter.c %D%/letter.h \
+	%D%/look.c %D%/look.h \
+	%D%/look_json.c %D%/look_private.h \
+	%D%/replay.c %D%/replay.h \
+	%D%/replay_tell.c \
 	%D%/command_watch.c \
 	%D%/screen.c %D%/screen.h \
 	%D%/show.c %D%/show.h %D%/show_handlers.c %D%/show_status.c \
@@ -50,6 +59,10 @@ tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 tests_unit_test_publish_input_SOURCES = tests/unit/test_publish_input.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_publish_input_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_letter
+tests_unit_test_letter_SOURCES = tests/unit/test_letter.c
+tests_unit_test_letter_LDADD = $(tests_unit_test_ctl_LDADD)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/amqp-execctl

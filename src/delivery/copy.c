@@ -12,27 +12,9 @@
 #define STDERR_ROOM (96 * 1024)
 #define SHORT_STRING_MAX 255
 
-static bool is_named(const struct field *f, const char *name) {
-	return f->name.len == strlen(name) && memcmp(f->name.data, name, f->name.len) == 0;
-}
-
-/* Headers that must not travel. */
-static bool is_stripped(const struct field *f) {
-	static const char *const names[] = {"x-death", "x-delivery-count", "x-acquired-count", "x-stream-offset", "CC", "BCC"};
-	static const char *const prefixes[] = {"x-first-death-", "x-last-death-"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (is_named(f, names[i]))
-			return true;
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (f->name.len > strlen(prefixes[i]) && memcmp(f->name.data, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return false;
-}
-
 /* Of an earlier failure: what is not written again must not stay. */
 static bool is_outdated(const struct field *f) {
-	return is_named(f, HEADER_EXIT_STATUS) || is_named(f, HEADER_SIGNAL) || is_named(f, HEADER_STDERR);
+	return marks_is_named(f, HEADER_EXIT_STATUS) || marks_is_named(f, HEADER_SIGNAL) || marks_is_named(f, HEADER_STDERR);
 }
 
 static const char *signal_name(int signal, char *buf, size_t size) {
@@ -161,7 +143,7 @@ int copy_prepare(struct message *m, const struct copy_reason *why) {
 	int r;
 
 	p->has_headers = true;
-	table_remove_if(h, is_stripped);
+	table_remove_if(h, marks_is_local);
 	table_remove_if(h, is_outdated);
 	r = table_set_i32(h, HEADER_ATTEMPTS, why->attempts < INT32_MAX ? (int32_t)why->attempts : INT32_MAX);
 	if (r == 0)

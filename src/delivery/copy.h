@@ -4,7 +4,8 @@
  *
  * A copy keeps body, properties, headers and priority. What must not travel is taken out: headers that the broker writes (x-death,
  * x-delivery-count ...), those that would route the copy to more queues (CC, BCC), the property expiration, which would end
- * the wait in a delay queue or delete a dead letter, and user_id, which the broker refuses from anybody but that user. */
+ * the wait in a delay queue or delete a dead letter, and user_id, which the broker refuses from anybody but that user.
+ * Its headers are those of message/marks.h. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,20 +13,8 @@
 #include "config/config.h"
 #include "delivery/tail.h"
 #include "handler/run.h"
+#include "message/marks.h"
 #include "message/message.h"
-
-/* Headers of a copy; HEADER_ATTEMPTS and HEADER_QUEUE are among them. */
-#define HEADER_FIRST_FAILURE HEADER_OURS "first-failure" /* timestamp */
-#define HEADER_LAST_FAILURE HEADER_OURS "last-failure"	 /* timestamp */
-#define HEADER_EXCHANGE HEADER_OURS "exchange"		 /* to which it was published first */
-#define HEADER_ROUTING_KEY HEADER_OURS "routing-key"	 /* with which it was published first */
-#define HEADER_HOST HEADER_OURS "host"			 /* where its handler ran */
-#define HEADER_REASON HEADER_OURS "reason"		 /* "exit status 65", "killed by signal KILL", "rejected by the worker: REASON", ... */
-#define HEADER_EXIT_STATUS HEADER_OURS "exit-status"	 /* integer */
-#define HEADER_SIGNAL HEADER_OURS "signal"		 /* "KILL" */
-#define HEADER_STDERR HEADER_OURS "stderr"		 /* the last lines of stderr */
-#define HEADER_EXPIRATION HEADER_OURS "expiration"	 /* the property as it was */
-#define HEADER_USER_ID HEADER_OURS "user-id"		 /* likewise */
 
 /* Why there is a copy. All borrowed. */
 struct copy_reason {

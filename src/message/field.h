@@ -68,6 +68,10 @@ struct field {
 int text_set(struct text *t, const void *data, size_t len);
 void text_clear(struct text *t);
 
+static inline void text_clear_cleanup(struct text *t) {
+	text_clear(t);
+}
+
 /* Frees everything in the table and leaves it empty. */
 void table_clear(struct table *t);
 

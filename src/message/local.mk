@@ -4,6 +4,7 @@ libexecd_a_SOURCES += \
 	%D%/gojson.c %D%/gojson.h \
 	%D%/headers.c %D%/headers.h \
 	%D%/json.c %D%/json.h \
+	%D%/marks.c %D%/marks.h \
 	%D%/message.c %D%/message.h \
 	%D%/metadata.c %D%/metadata.h \
 	%D%/template.c %D%/template.h \

@@ -63,14 +63,14 @@ def test_usage():
 def test_help_of_everything():
     general = run("--help")
     assert general.returncode == 0 and general.stderr == ""
-    commands = ("status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "publish")
+    commands = ("status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "publish", "peek", "replay")
     for command in commands:
         assert re.search(rf"^  {command} ", general.stdout, re.M)
         result = run(command, "--help")
         assert result.returncode == 0 and result.stdout.startswith(f"Usage: amqp-execctl {command}")
     manual = (ROOT / "man" / "amqp-execctl.1").read_text(encoding="utf-8")
-    for option in set(re.findall(r"--([a-z]+)", general.stdout + "".join(run(command, "--help").stdout for command in commands))):
-        assert f"Fl -{option}" in manual, option
+    for option in set(re.findall(r"--([a-z][a-z-]*)", general.stdout + "".join(run(command, "--help").stdout for command in commands))):
+        assert re.search(rf"(Fl|,) -{option}\b", manual), option
 
 
 # ---------------------------------------------------------------- a daemon that is not there
@@ -337,9 +337,9 @@ def complete(*words, path):
 
 
 def test_completion(control):
-    assert complete("", path=control.path) == ["status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "publish", "--socket",
-                                               "--instance", "--help", "--version"]
-    assert complete("re", path=control.path) == ["reload", "resume"]
+    assert complete("", path=control.path) == ["status", "handlers", "kill", "reload", "pause", "resume", "drain", "check", "publish",
+                                               "peek", "replay", "--socket", "--instance", "--help", "--version"]
+    assert complete("re", path=control.path) == ["reload", "resume", "replay"]
     assert complete("status", "--", path=control.path) == ["--json", "--watch", "--help"]
     control.answers["GET /v1/handlers"] = (200, {"handlers": HANDLERS})
     assert complete("kill", "", path=control.path) == ["--help", "4711", "42"]
