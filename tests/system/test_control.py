@@ -101,7 +101,7 @@ def test_control_socket_of_systemd(service, broker):
     service.start(CONTROL)
     assert service.show("ActiveState") == "inactive"
     m.run("amqp-execctl", "status")
-    assert service.show("ActiveState") == "active"
+    m.wait_show(UNIT, "ActiveState", "^active$")
     service.consuming()
     m.run("systemctl", "restart", UNIT)
     m.run("systemctl", "reload", UNIT)
@@ -109,7 +109,7 @@ def test_control_socket_of_systemd(service, broker):
     assert m.path(SOCKET).is_socket(), "the folder of the socket has gone with the service"
     assert service.show("ActiveState", CONTROL) == "active"
     m.run("amqp-execctl", "status")
-    assert service.show("ActiveState") == "active"
+    m.wait_show(UNIT, "ActiveState", "^active$")
     service.stop(CONTROL)
     assert not m.path(SOCKET).exists()
 
