@@ -93,11 +93,12 @@ void inspector_up(struct inspector *i, uint64_t now) {
 	begin_anew(i, now);
 }
 
-/* RabbitMQ ends the whole connection if the channel is one more than its user may have. */
+/* RabbitMQ ends the whole connection (530) if the channel is one more than its user may have. Whoever closes connections
+ * for another reason, an operator for example, does not mean the channel. */
 static void check_barred(struct inspector *i) {
 	struct event e = {.type = EVENT_NO_DEPTHS};
 
-	if (i->state != INSPECTOR_OPENING || i->connection->failure != BROKER_FAILURE_CLOSED)
+	if (i->state != INSPECTOR_OPENING || i->connection->close_code != AMQP_NOT_ALLOWED)
 		return;
 	i->barred = true;
 	(void)snprintf(e.reason, sizeof(e.reason),

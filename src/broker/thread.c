@@ -141,6 +141,7 @@ static int handle_connection_frame(struct thread *t, const amqp_frame_t *frame) 
 		char reason[REASON_MAX];
 
 		error_from_close(close->reply_code, &close->reply_text, reason, sizeof(reason));
+		t->connection.close_code = close->reply_code;
 		(void)connection_send(&t->connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
 		return connection_fail_as(&t->connection, BROKER_FAILURE_CLOSED, "%s", reason);
 	}

@@ -219,9 +219,10 @@ START_TEST(channel_is_closed_in_the_middle_of_a_question) {
 	wait_questions(1);
 	/* Nothing more is asked before that is answered. */
 	turn_for(300 * USEC_PER_MSEC);
+	/* Before the next question, which may come at once. */
+	atomic_store(&fake.hold_declares, false);
 	fake_close_channel(&fake, OWN_CHANNEL, 541, "INTERNAL_ERROR");
 	ck_until(!one->depth.known);
-	atomic_store(&fake.hold_declares, false);
 	ck_until(is_told(one, 7));
 	ck_assert_uint_eq(atomic_load(&fake.channel_closes), 0);
 	assert_undisturbed();
@@ -344,6 +345,19 @@ START_TEST(channel_too_many_costs_one_connection) {
 }
 END_TEST
 
+/* It comes just then, and does not mean the channel. */
+START_TEST(connection_closed_for_another_reason_is_asked_again) {
+	start_broker(OWN_CHANNEL, "200ms");
+	start(one, 0);
+	atomic_store(&fake.hold_method, FAKE_CHANNEL_OPEN);
+	ck_until(atomic_load(&fake.late) == FAKE_CHANNEL_OPEN);
+	fake_close_connection(&fake, 320, "CONNECTION_FORCED - maintenance");
+	ck_until(one->states[CONSUMER_CONSUMING] == 2);
+	ck_until(is_told(one, 7));
+	ck_assert_uint_eq(seen.no_depths, 0);
+}
+END_TEST
+
 START_TEST(interval_changes_without_a_new_connection) {
 	unsigned declares;
 
@@ -440,7 +454,8 @@ static void add_cases(Suite *s) {
 			 queue_that_stays_missing_is_asked_less_often, channel_is_closed_in_the_middle_of_a_question,
 			 answer_of_a_channel_that_was_given_up_is_void, close_that_is_not_answered_costs_no_connection,
 			 no_channel_is_left, consumer_has_precedence, consumer_that_waits_for_the_number_is_freed,
-			 channel_too_many_costs_one_connection, interval_changes_without_a_new_connection,
+			 channel_too_many_costs_one_connection, connection_closed_for_another_reason_is_asked_again,
+			 interval_changes_without_a_new_connection,
 			 nothing_is_known_without_a_connection, main_thread_that_is_late_hears_the_last_answer,
 			 consumer_is_freed_while_it_is_told, two_thousand_queues);
 }
