@@ -82,6 +82,10 @@ const char *http_request_body(const struct http_request *r, size_t *ret_len);
 
 const struct http_peer *http_request_peer(const struct http_request *r);
 
+/* Whether an answer as large as the last large one would be 503 now, with this text: nobody need make it then. */
+#define HTTP_CROWDED "too many large answers are being sent"
+bool http_request_is_crowded(const struct http_request *r);
+
 /* Answers, with what is in the buffer, which is empty afterwards. If that has failed for lack of memory, the connection
  * ends instead. `type`: static. */
 void http_respond(struct http_request *r, unsigned status, const char *type, struct strbuf *body);

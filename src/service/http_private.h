@@ -24,6 +24,7 @@ struct http_server {
 	struct list sockets;     /* of http_socket, owned */
 	struct list connections; /* of http_connection, owned */
 	size_t answers_size;	 /* bytes of large answers that are not done with */
+	size_t last_large;	 /* bytes of the last one; 0: there was none */
 };
 
 struct http_connection {

@@ -195,12 +195,21 @@ const struct http_peer *http_request_peer(const struct http_request *r) {
 /* --- answered ---------------------------------------------------------------------------------------------------- */
 
 /* A few clients that take their time must not make us keep that many copies of it. */
+static bool exceeds(const struct http_server *s, size_t size) {
+	return s->answers_size > 0 && s->answers_size + size > s->limits.answers_size;
+}
+
+bool http_request_is_crowded(const struct http_request *r) {
+	return exceeds(r->connection->server, r->connection->server->last_large);
+}
+
 static bool request_exceeds(struct http_request *r, size_t size) {
 	struct http_server *s = r->connection->server;
 
 	if (size <= LARGE_SIZE)
 		return false;
-	if (s->answers_size > 0 && s->answers_size + size > s->limits.answers_size)
+	s->last_large = size;
+	if (exceeds(s, size))
 		return true;
 	r->large = size;
 	s->answers_size += size;
@@ -211,7 +220,7 @@ void http_respond(struct http_request *r, unsigned status, const char *type, str
 	bool waiting = r->state == HTTP_REQUEST_WAITING;
 
 	if (request_exceeds(r, body->len)) {
-		http_respond_error(r, 503, "too many large answers are being sent");
+		http_respond_error(r, 503, HTTP_CROWDED);
 		return;
 	}
 	r->answer = *body;

@@ -15,6 +15,7 @@ static struct http_server *server;
 static struct http_request *waiting[WAITING_MAX];
 static size_t n_waiting;
 static unsigned calls;
+static bool crowded; /* when a large answer was asked for last */
 
 static void on_echo(struct http_request *r, void *userdata) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
@@ -36,6 +37,7 @@ static void on_later(struct http_request *r, void *userdata) {
 static void on_large(struct http_request *r, void *userdata) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
 
+	crowded = http_request_is_crowded(r);
 	for (int i = 0; i < 400000; i++)
 		strbuf_append_str(&b, "0123456789");
 	http_respond(r, 200, "text/plain", &b);
@@ -394,7 +396,9 @@ START_TEST(large_answers_have_a_limit_together) {
 	while (calls < ARRAY_SIZE(slow))
 		client_turn(event);
 	other = client_connect("socket");
+	ck_assert(!crowded);
 	ck_assert_uint_eq(client_ask(event, other, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", &body), 503);
+	ck_assert(crowded);
 	/* Small ones are as before. */
 	ck_answer(other, "GET /echo/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET a p=none body=0:");
 	/* What is done with, or nobody wants any more, makes room. */
@@ -405,6 +409,7 @@ START_TEST(large_answers_have_a_limit_together) {
 		strbuf_reset(&body);
 		ck_assert_uint_eq(client_ask(event, other, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", &body), 200);
 		ck_assert_uint_eq(body.len, 4000000);
+		ck_assert(!crowded);
 	}
 }
 END_TEST
