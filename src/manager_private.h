@@ -93,7 +93,8 @@ struct reload {
 	uint64_t done_usec;    /* of the last one that has ended; CLOCK_REALTIME; 0: there was none */
 	uint64_t n_taken;      /* that have ended with another configuration in force */
 	uint64_t n_failed;     /* that have not */
-	char *refusal;	       /* owned; why the last one was refused; NULL: it was not */
+	bool refused;	       /* the last one was */
+	char *refusal;	       /* owned; why it was; NULL: it was not, or no memory */
 };
 
 /* A socket of the monitor, by the address that was asked for. */

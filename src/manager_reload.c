@@ -46,10 +46,25 @@ static void set_refusal(struct reload *reload, const struct config_problems *pro
 		strbuf_append_str(&b, failure);
 	free(reload->refusal);
 	reload->refusal = NULL;
+	reload->refused = true;
 	(void)strbuf_take(&b, &reload->refusal);
 }
 
 static int manager_begin_reload(struct manager *m);
+
+/* Counts it, and tells it in the log if it was refused. */
+static void manager_note_reload(struct manager *m) {
+	const char *why = m->reload.refusal ? m->reload.refusal : "no memory";
+
+	m->reload.done_usec = clock_realtime_usec();
+	if (!m->reload.refused) {
+		m->reload.n_taken++;
+		return;
+	}
+	m->reload.n_failed++;
+	log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", why)),
+		  "reload refused, the configuration of before stays in force: %s", why);
+}
 
 /* What came of it, for whoever has asked. */
 static void manager_end_reload(struct manager *m, const struct control_reload_result *result) {
@@ -58,14 +73,7 @@ static void manager_end_reload(struct manager *m, const struct control_reload_re
 
 	m->reload.loader = loader_free(m->reload.loader);
 	m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
-	m->reload.done_usec = clock_realtime_usec();
-	if (m->reload.refusal)
-		m->reload.n_failed++;
-	else
-		m->reload.n_taken++;
-	if (m->reload.refusal)
-		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", m->reload.refusal)),
-			  "reload refused, the configuration of before stays in force: %s", m->reload.refusal);
+	manager_note_reload(m);
 	systemd_reloaded(m->systemd);
 	control_reload_done(m->listening.control, result);
 	if (m->reload.again)
@@ -97,6 +105,7 @@ static void manager_go_on(struct manager *m, const struct config_problems *probl
 
 	free(m->reload.refusal);
 	m->reload.refusal = NULL;
+	m->reload.refused = false;
 	log_changes(changes);
 	manager_listen_commit(m, plan);
 	(void)manager_watch_threads(m);
@@ -136,6 +145,7 @@ static int on_load_timeout(sd_event_source *source, uint64_t usec, void *userdat
 }
 
 static int manager_begin_reload(struct manager *m) {
+	static const struct config_problems none;
 	int r = sd_event_add_time_relative(m->event, &m->reload.timer, CLOCK_MONOTONIC, LOAD_TIMEOUT_USEC, LOAD_ACCURACY_USEC,
 					   on_load_timeout, m);
 
@@ -143,9 +153,8 @@ static int manager_begin_reload(struct manager *m) {
 		r = loader_new(m->event, m->config->path, on_loaded, m, &m->reload.loader);
 	if (r < 0) {
 		m->reload.timer = sd_event_source_disable_unref(m->reload.timer);
-		m->reload.n_failed++;
-		log_event(LOG_EVENT_RELOAD_REFUSED, LOG_ERR, LOG_FIELDS(log_string("AMQP_REASON", strerror(-r))),
-			  "cannot read %s anew: %s", m->config->path, strerror(-r));
+		set_refusal(&m->reload, &none, strerror(-r));
+		manager_note_reload(m);
 		return r;
 	}
 	log_event(LOG_EVENT_RELOAD_BEGUN, LOG_INFO, NULL, 0, "reloading %s", m->config->path);

@@ -95,7 +95,7 @@ int manager_look(void *userdata, struct snapshot *ret) {
 			     .config_path = m->config->path,
 			     .config_loaded_usec = m->config_usec,
 			     .last_reload_usec = m->reload.done_usec,
-			     .last_reload_ok = !m->reload.refusal,
+			     .last_reload_ok = !m->reload.refused,
 			     .last_reload_reason = m->reload.refusal,
 			     .reloads_taken = m->reload.n_taken,
 			     .reloads_failed = m->reload.n_failed,
