@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <getopt.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,6 +38,9 @@ struct arguments {
 	bool dump;
 	int log_priority;
 };
+
+/* What is as large goes back to the system as soon as it is not needed. */
+#define LARGE_MEMORY (128 * 1024)
 
 enum { OPTION_CHECK = 256, OPTION_DUMP, OPTION_LOG_LEVEL, OPTION_VERSION };
 
@@ -182,6 +188,14 @@ static void allow_leak_checker(void) {
 #endif
 }
 
+/* By itself the allocator takes the size of what is given back as a hint to keep as much: the buffers of a connection that was
+ * lost, or the metrics of thousands of queues, would stay in the daemon's memory for good. */
+static void give_memory_back(void) {
+#ifdef __GLIBC__
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY);
+#endif
+}
+
 static int run_daemon(struct config *config, int guard_fd) {
 	int r;
 
@@ -202,6 +216,7 @@ int main(int argc, char **argv) {
 	bool ask;
 	int status, r;
 
+	give_memory_back();
 	if (parse_arguments(argc, argv, &args, &status) > 0)
 		return status;
 	ask = args.check || args.dump;

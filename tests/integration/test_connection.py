@@ -3,12 +3,14 @@
 
 import itertools
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from harness import Rabbit, configuration, free_ports, handler, shell, stays, wait_until
+from harness import EXECUTABLE, Rabbit, configuration, free_ports, handler, shell, stays, wait_until
 
 QUICK = {"reconnect": {"min_delay": "100ms", "max_delay": "500ms"}}
 
@@ -47,9 +49,13 @@ def test_connection_closed_by_the_operator(broker, rabbit, daemon, ledger, name)
     d = daemon(configuration(broker={"url": broker.url, **QUICK}, queues=[{
         "name": queue, "concurrency": 3, "prefetch": 10, "handler": handler("ledger", ledger, 0.1)}]))
     ledger.wait(6)
+    before = d.memory("VmRSS")
     broker.ctl("close_all_connections", "maintenance of the test")
     d.wait_log("(?i)maintenance of the test|320|CONNECTION_FORCED")
     wait_until(lambda: set(ledger.counts()) == set(ids), what="all messages handled")
+    grown = d.memory("VmRSS") - before
+    if not re.search(rb"__[at]san_init", Path(EXECUTABLE).read_bytes()):
+        assert grown < 1 << 20, f"a connection that is gone has left {grown} bytes"
     rabbit.connect()
     d.stop()
     assert rabbit.depth(queue) == 0
