@@ -202,6 +202,8 @@ def test_broker_stopped(fragile, fragile_rabbit, daemon, name):
     # A kill says nothing.
     assert not {"closed", "login", "stuck", "other"} & set(line(d)[1])
     fragile.start()
+    # RabbitMQ may have lost a queue that was declared shortly before it was killed.
+    fragile_rabbit.connect().declare(queue)
     wait_depth(d, queue, 0, 1)
     wait_until(lambda: line(d, publisher=True)[0] == 2)
     before = line(d), line(d, publisher=True)
