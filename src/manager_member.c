@@ -119,17 +119,34 @@ static void member_begin(struct member *s) {
 	uplink_introduce(s->uplink, s->queue);
 }
 
+/* Another one of the same name at a broker of the same name: of the current configuration, or else one that leaves, too. */
+static struct member *find_namesake(struct manager *m, const struct member *s) {
+	const struct config_queue *own = queue_config(s->queue);
+	struct member *found = NULL;
+
+	LIST_FOREACH(other, &m->members, struct member, node) {
+		const struct config_queue *c = queue_config(other->queue);
+
+		if (other == s || strcmp(c->name, own->name) != 0 || strcmp(c->broker->name, own->broker->name) != 0)
+			continue;
+		found = other;
+		if (!other->leaving)
+			break;
+	}
+	return found;
+}
+
 /* It has ended all that it had begun. What it has counted goes on being counted under its name and its broker's: a counter that jumps
  * by what another one had counted would look like as many messages at once. */
-static void member_end(struct manager *m, struct member *s, struct member *successor) {
-	const struct config_queue *own = queue_config(s->queue);
+static void member_end(struct manager *m, struct member *s) {
+	struct member *heir = find_namesake(m, s);
 	struct queue_view view;
 
 	queue_look(s->queue, &view);
-	if (successor && strcmp(queue_config(successor->queue)->broker->name, own->broker->name) == 0)
-		queue_inherit(successor->queue, &view);
+	if (heir)
+		queue_inherit(heir->queue, &view);
 	else
-		past_keep(&m->past, own, &view);
+		past_keep(&m->past, queue_config(s->queue), &view);
 	member_free(s);
 }
 
@@ -147,7 +164,7 @@ static void manager_tidy_leaving(struct manager *m) {
 		queue_look(s->queue, &view);
 		if (view.state == QUEUE_STOPPED) {
 			queue_release_lanes(s->queue);
-			member_end(m, s, successor);
+			member_end(m, s);
 		} else if (successor) {
 			successor->occupied += view.running;
 		}
@@ -174,7 +191,7 @@ static void uplink_end(struct manager *m, struct uplink *l) {
 	uplink_free_publisher(l);
 	LIST_FOREACH(s, &m->members, struct member, node) {
 		if (s->uplink == l)
-			member_end(m, s, manager_find_member(m, queue_config(s->queue)));
+			member_end(m, s);
 	}
 	uplink_free(l);
 }

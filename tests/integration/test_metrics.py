@@ -301,6 +301,34 @@ def test_counters_never_go_down(broker, rabbit, daemon, ledger, name, tmp_path):
     d.stop()
 
 
+def test_the_first_of_two_that_leave_ends_first(broker, rabbit, daemon, ledger, name, tmp_path):
+    """What it has counted is seen still, with the other one, which has the same name and leaves, too."""
+    stays_there, removed = rabbit.declare(name("stays")), rabbit.declare(name("removed"))
+
+    def config(*queues):
+        return settings(broker, *({"name": q, "handler": handler("obey", ledger), "concurrency": 2} for q in queues))
+
+    def acknowledged():
+        return metrics(d).of("settlements_total", queue=removed, outcome="ack")
+    d = daemon(config(stays_there, removed))
+    for n, flag in enumerate(("first", "second"), 1):
+        rabbit.publish(removed, f"while [ ! -e {tmp_path / flag} ]; do sleep 0.1; done", message_id=flag)
+        ledger.wait(n, "start")
+        d.reload(config(stays_there))
+        if flag == "first":
+            d.reload(config(stays_there, removed))
+    assert metrics(d).of("handlers_running", queue=removed) == 2
+    assert metrics(d).of("deliveries_total", queue=removed) == 2
+    (tmp_path / "first").touch()
+    wait_until(lambda: metrics(d).of("handlers_running", queue=removed) == 1, what="the end of the first one")
+    assert acknowledged() == 1 and metrics(d).of("deliveries_total", queue=removed) == 2
+    (tmp_path / "second").touch()
+    wait_until(lambda: not any(("queue", removed) in labels for _, labels in metrics(d)), what="the queue gone")
+    d.reload(config(stays_there, removed))
+    assert acknowledged() == 2
+    d.stop()
+
+
 def test_brokers_and_depths(broker, rabbit, daemon, ledger, name):
     """What connections have been through, and what the broker says of a queue; nothing of one that is not there."""
     q, missing = rabbit.declare(name()), name("missing")
