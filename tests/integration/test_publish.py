@@ -56,7 +56,7 @@ class Publish(subprocess.Popen):
     def confirmed(self):
         if match := re.search(r"^(\d+) messages? confirmed$", self.out, re.M):
             return int(match[1])
-        return int(re.search(r"(\d+) of (?:more than )?\d+ messages confirmed", self.err)[1])
+        return int(re.search(r"(\d+) of (?:more than )?\d+ messages? confirmed", self.err)[1])
 
 
 def publish(broker, *arguments, data=None, url=None, **keys):
