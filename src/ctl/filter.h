@@ -42,7 +42,7 @@ enum {
 	"Which messages, if not all:\n"                                                                                \
 	"      --header NAME=VALUE\n"                                                                                  \
 	"                         with this header\n"                                                                  \
-	"      --reason TEXT      whose reason (not what its handler wrote) has these words (\"exit status 65\")\n"    \
+	"      --reason TEXT      whose reason, without the handler's words, has these (\"exit status 65\")\n"         \
 	"      --origin QUEUE     that died in this queue\n"                                                           \
 	"      --message-id ID    with this id; may be given several times\n"                                          \
 	"      --older-than DURATION\n"                                                                                \

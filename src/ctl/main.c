@@ -36,7 +36,7 @@ struct arguments {
 
 static void print_help(void) {
 	printf("Usage: amqp-execctl [--socket PATH | --instance NAME] COMMAND [ARGUMENT...]\n"
-	       "Give orders to amqp-execd, and ask how it is; publish messages, look at them, move dead letters back.\n"
+	       "Give orders to amqp-execd, and ask how it is; publish, look at and replay messages.\n"
 	       "\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < n_commands; i++)
