@@ -29,7 +29,7 @@ struct connection {
 	bool up;			    /* logged in, and nothing has failed since */
 	bool login_refused;		    /* an address tried since the last wait refused the login */
 	bool refused;			    /* the address tried last did */
-	uint16_t close_code;		    /* of the connection.close that ended the last login; 0: there was none */
+	uint16_t close_code;		    /* of the connection.close that ended the last login, or, where a session noted it, the connection; 0: there was none */
 	enum broker_failure failure;	    /* what kind of failure it was that ended the connection, or the attempt */
 	char reason[REASON_MAX];	    /* why the last call failed */
 };

@@ -42,7 +42,6 @@ libctl_a_SOURCES = \
 	%D%/session_channel.c \
 	%D%/session_private.h \
 	%D%/session_publish.c \
-	%D%/show.c %D%/show.h \
 	%D%/text.c %D%/text.h
 
 bin_PROGRAMS = amqp-execctl

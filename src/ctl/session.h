@@ -74,8 +74,11 @@ DEFINE_CLEANUP(struct session *, session_free);
 /* Connects and logs in; each of the broker's addresses gets its turn. -ECONNABORTED: none works. */
 int session_connect(struct session *s);
 
-/* All in one, for a command: finds the broker, and connects. Returns the exit status, after a complaint if it is not 0.
- */
+/* Both in one, for a command. Returns the exit status, after a complaint if it is not 0. */
+int session_open_to(struct config *config, const struct config_broker *broker, const char *command,
+		    struct session **ret);
+
+/* Finds the broker, too. */
 int session_open(const struct session_options *o, const char *command, struct session **ret);
 
 /* Why the last call failed. Never NULL; good until the next call. */

@@ -11,6 +11,8 @@
 #include "broker/request.h"
 #include "ctl/session_private.h"
 
+#define NO_ROUTE "no queue would get it"
+
 static const char *const result_names[] = {
 	[SESSION_CONFIRMED] = "confirmed", [SESSION_RETURNED] = "returned", [SESSION_NACKED] = "nacked",
 	[SESSION_REFUSED] = "refused",     [SESSION_UNKNOWN] = "unknown",
@@ -72,7 +74,7 @@ static void mark_returned(struct session_channel *c, uint64_t digest) {
 
 static void answer(struct session_channel *c, struct sent *p, bool taken) {
 	if (taken && p->returned) {
-		finish(c, p, SESSION_RETURNED, "no queue would get it");
+		finish(c, p, SESSION_RETURNED, NO_ROUTE);
 	} else if (taken) {
 		finish(c, p, SESSION_CONFIRMED, "");
 	} else {
@@ -98,13 +100,14 @@ void session_publish_end(struct session_channel *c, unsigned close_code, const c
 	bool single = c->n_sent == 1;
 
 	c->returned.state = RETURN_NONE;
-	/* Of several ones it is not known which the broker has meant, and those before that may have been taken. */
-	LIST_FOREACH (p, &c->sent, struct sent, node)
-		finish(c, p,
-		       single && soft ? SESSION_REFUSED
-		       : p->returned  ? SESSION_RETURNED
-				      : SESSION_UNKNOWN,
-		       p->returned && !soft ? "no queue would get it" : reason);
+	/* Of several ones it is not known which the broker has meant, and those before that may have been taken. What
+	 * was returned was neither. */
+	LIST_FOREACH (p, &c->sent, struct sent, node) {
+		if (p->returned)
+			finish(c, p, SESSION_RETURNED, NO_ROUTE);
+		else
+			finish(c, p, single && soft ? SESSION_REFUSED : SESSION_UNKNOWN, reason);
+	}
 }
 
 /* --- returned messages ------------------------------------------------------------------------------------------- */
