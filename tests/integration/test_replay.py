@@ -326,3 +326,38 @@ def test_the_broker_is_killed(fragile, fragile_rabbit, name):
     settle_down(rabbit, work, dead)
     twice = [m for m, n in account(rabbit, work, dead, sent).items() if n > 1]
     assert len(twice) <= WINDOW
+
+
+def test_a_user_who_may_not_publish(broker, rabbit, name):
+    work, dead, user = name("work"), name("dead"), name("user")
+    sent = bury(rabbit, work, dead, 3)
+    broker.ctl("add_user", user, "secret")
+    try:
+        broker.ctl("set_permissions", user, "^$", "^$", ".*")
+        done = execctl(broker.url.replace("guest:guest", f"{user}:secret"), "replay", dead, "--yes", status=77)
+        assert "replayed 0 messages" in done.stdout and "403 ACCESS_REFUSED" in done.stderr, done
+        assert drain(rabbit, dead) == sent
+    finally:
+        broker.ctl("delete_user", user)
+
+
+def test_a_blocked_broker(fragile, fragile_rabbit, name):
+    """While the broker's memory is short it does not read: that is waited for, and nothing is lost or there twice."""
+    rabbit = fragile_rabbit
+    work, dead = name("work"), name("dead")
+    sent = bury(rabbit, work, dead, 30)
+
+    def block():
+        fragile.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+
+    try:
+        with Trap(fragile.port, PUBLISH, 9, block, True).open() as trap:
+            process = launch(trap.url, "replay", dead, "--yes")
+            wait_until(lambda: "blocked" in fragile.ctl("list_connections", "state"), what="a blocked connection")
+            assert process.poll() is None
+            fragile.ctl("set_vm_memory_high_watermark", "0.6")
+            out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        fragile.ctl("set_vm_memory_high_watermark", "0.6")
+    assert trap.sprung and process.returncode == 0, out + err
+    assert drain(rabbit, work) == sent and not drain(rabbit, dead)
