@@ -306,13 +306,19 @@ def test_nobody_sees_the_password(broker, rabbit, name):
     assert p.end().returncode == 0
 
 
-def test_a_signal(broker, rabbit, name, tmp_path):
+def interruptible():
+    """SIGINT is ignored where the tests run in the background of a shell, and by all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_a_signal(broker, rabbit, name, tmp_path, sig):
     """What is confirmed is counted, and the rest is told to the last one."""
     queue, path = rabbit.declare(name()), tmp_path / "lines"
     path.write_text("".join(f"{i}\n" for i in range(1, 5001)))
-    p = Publish(broker.url, "--queue", queue, "--rate", "50", "--lines", path)
+    p = Publish(broker.url, "--queue", queue, "--rate", "50", "--lines", path, preexec_fn=interruptible)
     wait_until(lambda: rabbit.depth(queue) >= 5)
-    p.send_signal(signal.SIGTERM)  # SIGINT may be ignored where the tests run in the background
+    p.send_signal(sig)
     p.end()
     missing = p.missing()
     assert p.returncode == 1 and set(missing.values()) == {"not sent"}, p.err
@@ -387,7 +393,9 @@ def test_a_broker_that_is_killed(fragile, fragile_rabbit, name, tmp_path):
     """Every message is confirmed or missing, none is both; and what is confirmed is there when the broker is back."""
     queue, path, n = fragile_rabbit.declare(name()), tmp_path / "lines", 200000
     path.write_text("".join(f"{i}\n" for i in range(1, n + 1)))
-    p = Publish(fragile.url, "--queue", queue, "--lines", path)
+    fragile.ctl("eval", "mnesia:sync_log().")  # a queue that was just declared may not outlive the broker
+    # At this rate it takes 50 seconds, so that it is in the middle of it, however slow the machine is.
+    p = Publish(fragile.url, "--queue", queue, "--rate", "4000", "--lines", path)
     wait_until(lambda: fragile_rabbit.depth(queue) >= 500, what="messages in the queue")
     fragile.kill()
     p.end()
