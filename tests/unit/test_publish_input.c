@@ -97,16 +97,21 @@ END_TEST
 
 /* --- the command line --- */
 
+/* What the options point to: it goes with the test's process, and is no leak until then. */
+static char **kept[32];
+static size_t n_kept;
+
 static int read_options(struct publish_options *o, int argc, const char **argv) {
 	char **copies = calloc((size_t)argc + 1, sizeof(*copies));
 	int status = 0, r;
 
+	ck_assert_uint_lt(n_kept, ARRAY_SIZE(kept));
+	kept[n_kept++] = copies;
 	for (int i = 0; i < argc; i++)
 		copies[i] = strdup(argv[i]);
 	optind = 0;
 	r = publish_options_read(&command, argc, copies, o, &status);
 	ck_assert_int_eq(r, status != 0);
-	/* The copies are what the options point to: they go with the test's process. */
 	return status;
 }
 #define READ(o, ...)                                                                                                   \
