@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/strbuf.h"
 #include "broker/content.h"
 #include "broker/request.h"
 #include "ctl/session_private.h"
@@ -113,9 +114,10 @@ void session_publish_end(struct session_channel *c, unsigned close_code, const c
 /* --- returned messages ------------------------------------------------------------------------------------------- */
 
 /* basic.return does not say which publication it is about. What comes back is compared with what was sent: by a hash of
- * all that tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike). Of
- * several that are alike in all of it, the broker returns the first one first, and if it was not that one, nobody can
- * tell. */
+ * all that tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike) but
+ * the headers, which the broker may write in another way. An exchange may look at these: so of those that are alike but
+ * for them, only one is on its way at a time. Of several that are alike in all of it, the broker returns the first one
+ * first, and if it was not that one, nobody can tell. */
 #define FNV_START UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 
@@ -157,6 +159,56 @@ static uint64_t digest_message(const char *exchange, const char *routing_key, co
 	digest = digest_text(digest, p->message_id.data, p->message_id.len);
 	digest = digest_text(digest, p->correlation_id.data, p->correlation_id.len);
 	return digest_body(digest, m);
+}
+
+/* 0: there are none. */
+static int digest_headers(const struct table *headers, uint64_t *ret) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	*ret = 0;
+	for (size_t i = 0; i < headers->n; i++) {
+		const struct field *f = &headers->fields[i];
+
+		strbuf_append(&b, f->name.data, f->name.len);
+		strbuf_printf(&b, "%c%d=", '\0', (int)f->kind);
+		if (field_format(f, &b) < 0)
+			return -ENOMEM;
+		strbuf_append_char(&b, '\0');
+	}
+	if (b.failed)
+		return -ENOMEM;
+	if (headers->n > 0)
+		*ret = digest_text(FNV_START, b.data, b.len);
+	return 0;
+}
+
+/* Most have the same headers, or none. */
+static bool may_have_twins(struct session_channel *c, const struct sent *new) {
+	if (c->n_sent == 0) {
+		c->headers = new->headers;
+		c->mixed = false;
+	}
+	c->mixed |= new->headers != c->headers;
+	return c->mixed;
+}
+
+/* Until none is on its way that could be taken for this one if it is returned. */
+static int await_twins(struct session_channel *c, const struct sent *new, uint64_t deadline_usec) {
+	while (may_have_twins(c, new)) {
+		bool found = false;
+		int r;
+
+		LIST_FOREACH (p, &c->sent, struct sent, node)
+			found |= p->digest == new->digest && p->headers != new->headers;
+		if (!found)
+			break;
+		r = session_poll(c->session, -1, false, 0, deadline_usec);
+		if (r >= 0)
+			r = session_channel_usable(c);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 void session_publish_return(struct session_channel *c, const amqp_basic_return_t *m) {
@@ -269,13 +321,15 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 		s->exit_status = r == -EMSGSIZE ? EXIT_FAILURE : s->exit_status;
 		return r;
 	}
-	r = await_room(c, false, deadline_usec);
-	if (r < 0)
-		return r;
 	p = calloc(1, sizeof(*p));
-	if (!p)
+	if (!p || digest_headers(&m->properties.headers, &p->headers) < 0)
 		return session_fail(s, -ENOMEM, EXIT_FAILURE, "out of memory");
 	p->digest = digest_message(exchange, routing_key, m);
+	r = await_twins(c, p, deadline_usec);
+	if (r == 0)
+		r = await_room(c, false, deadline_usec);
+	if (r < 0)
+		return r;
 	if (m->body_size == 0) {
 		p->number = ++c->published;
 		list_append(&c->sent, &TAKE(p)->node);

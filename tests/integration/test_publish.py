@@ -211,6 +211,17 @@ def test_unroutable(broker, rabbit, name):
     assert sorted(map(int, bodies(rabbit, good))) == sorted(set(range(1, 501)) - lost)
 
 
+def test_unroutable_for_its_headers(broker, rabbit, name):
+    """The broker does not say which one it returns, and nothing but a header tells them apart."""
+    queue, exchange = rabbit.declare(name()), name("exchange")
+    rabbit.channel.exchange_declare(exchange, "headers", auto_delete=True)
+    rabbit.channel.queue_bind(queue, exchange, arguments={"x-match": "all", "size": 1})
+    sizes = [1 + (i % 7 == 3) for i in range(200)]
+    done = publish(broker, "--exchange", exchange, "--routing-key", "", "--json-lines",
+                   data="\n".join(json.dumps({"body": "", "headers": {"size": size}}) for size in sizes))
+    assert done.missing() == {n: "returned" for n, size in enumerate(sizes, 1) if size == 2}, done.err
+
+
 def test_refused(broker, rabbit, name):
     """An exchange that is not there, another user's name: that one is missing, the others are not."""
     queue = rabbit.declare(name())

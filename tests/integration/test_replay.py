@@ -154,6 +154,22 @@ def test_what_nobody_would_get_stays(broker, rabbit, name):
     assert "404" in done.stderr and rabbit.depth(dead) == 1
 
 
+def test_nobody_reads_what_it_says(broker, rabbit, name):
+    """As after "2>&1 | head": it goes on to the end."""
+    work, gone, dead = name("work"), name("gone"), name("dead")
+    bury(rabbit, gone, dead, 3)
+    rabbit.channel.queue_delete(gone)
+    rabbit.declare(work)
+    rabbit.publish(dead, "x", message_id="good", headers={"x-execd-queue": work, "x-execd-attempts": 1})
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen([CONTROL, "replay", dead, "--yes"], stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
+                          env=environment(broker)) as process:
+        os.close(writer)
+        assert process.wait(PATIENCE) == 1
+    assert drain(rabbit, work) == ["good"] and drain(rabbit, dead) == ["m0", "m1", "m2"]
+
+
 def test_a_queue_that_refuses(broker, rabbit, name):
     work, dead = name("work"), name("dead")
     sent = bury(rabbit, work, dead, 5)

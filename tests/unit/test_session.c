@@ -229,6 +229,27 @@ START_TEST(one_of_several_alike_is_returned) {
 }
 END_TEST
 
+/* What is returned would be taken for the first one. */
+START_TEST(those_that_only_headers_tell_apart_go_one_after_the_other) {
+	struct message m = {.body_fd = -1, .body_state = BODY_COMPLETE};
+	uint64_t number;
+
+	open_it();
+	publish(2);
+	ck_assert_int_eq(table_set_i32(&m.properties.headers, "n", 1), 0);
+	ck_assert_int_eq(session_publish(channel, "", "work", &m, clock_now_usec() + 100 * USEC_PER_MSEC, &number),
+			 -ETIMEDOUT);
+	ck_assert_uint_eq(session_in_flight(channel), 2);
+	fake_ack(&fake, 1, 2, true);
+	ck_assert_int_eq(session_publish(channel, "", "work", &m, soon(), &number), 0);
+	ck_assert_int_eq(session_publish(channel, "", "work", &m, soon(), &number), 0);
+	ck_assert_uint_eq(number, 4);
+	ck_assert_uint_eq(session_in_flight(channel), 2);
+	ck_assert_uint_eq(n_results, 2);
+	table_clear(&m.properties.headers);
+}
+END_TEST
+
 /* It is another one that is refused, and what the broker says is not about this one. */
 START_TEST(what_was_returned_stays_so_when_the_channel_is_closed) {
 	open_it();
@@ -282,7 +303,8 @@ static void add_cases(Suite *suite) {
 			 what_is_held_is_given_back_at_once, what_is_held_is_given_back_in_order,
 			 nothing_is_given_back_on_a_lost_connection);
 	ADD_FIXTURE_CASE(suite, "publishing", begin, end, each_publication_is_answered_once,
-			 one_of_several_alike_is_returned, what_was_returned_stays_so_when_the_channel_is_closed);
+			 one_of_several_alike_is_returned, those_that_only_headers_tell_apart_go_one_after_the_other,
+			 what_was_returned_stays_so_when_the_channel_is_closed);
 	ADD_FIXTURE_CASE(suite, "the exit status", begin, end, a_refusal_of_long_ago_is_not_why_the_connection_is_lost,
 			 what_the_broker_closes_the_connection_for);
 }
