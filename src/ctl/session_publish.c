@@ -192,9 +192,13 @@ static bool may_have_twins(struct session_channel *c, const struct sent *new) {
 	return c->mixed;
 }
 
-/* Until none is on its way that could be taken for this one if it is returned. */
-static int await_twins(struct session_channel *c, const struct sent *new, uint64_t deadline_usec) {
+/* Until none is on its way that could be taken for this one if it is returned; for the time of `patience_usec` after
+ * each answer. */
+static int await_twins(struct session_channel *c, const struct sent *new, uint64_t patience_usec) {
+	uint64_t deadline = clock_add_usec(clock_now_usec(), patience_usec);
+
 	while (may_have_twins(c, new)) {
+		size_t before = c->n_sent;
 		bool found = false;
 		int r;
 
@@ -202,11 +206,13 @@ static int await_twins(struct session_channel *c, const struct sent *new, uint64
 			found |= p->digest == new->digest && p->headers != new->headers;
 		if (!found)
 			break;
-		r = session_poll(c->session, -1, false, 0, deadline_usec);
+		r = session_poll(c->session, -1, false, 0, deadline);
 		if (r >= 0)
 			r = session_channel_usable(c);
 		if (r < 0)
 			return r;
+		if (c->n_sent < before)
+			deadline = clock_add_usec(clock_now_usec(), patience_usec);
 	}
 	return 0;
 }
@@ -325,9 +331,9 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 	if (!p || digest_headers(&m->properties.headers, &p->headers) < 0)
 		return session_fail(s, -ENOMEM, EXIT_FAILURE, "out of memory");
 	p->digest = digest_message(exchange, routing_key, m);
-	r = await_twins(c, p, deadline_usec);
+	r = await_twins(c, p, patience);
 	if (r == 0)
-		r = await_room(c, false, deadline_usec);
+		r = await_room(c, false, clock_add_usec(clock_now_usec(), patience));
 	if (r < 0)
 		return r;
 	if (m->body_size == 0) {

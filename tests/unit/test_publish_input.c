@@ -144,6 +144,7 @@ START_TEST(nonsense_is_wrong_usage) {
 		{"--queue", "q", "--stdin", "a"},
 		{"--queue", "q", "--rate", "nan", "a"},
 		{"--queue", "q", "--rate", "-1", "a"},
+		{"--queue", "q", "--rate", "1e-300", "a"},
 		{"--queue", "q", "--in-flight", "0", "a"},
 		{"--queue", "q", "--in-flight", "65536", "a"},
 		{"--queue", "q", "--timeout", "0", "a"},
