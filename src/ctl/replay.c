@@ -44,6 +44,7 @@ struct replay {
 	int status;    /* of the first failure */
 	bool out_over; /* the channel for publishing is gone, */
 	bool out_told; /* and why was told */
+	bool late;     /* the broker was waited for for long enough */
 };
 
 /* What goes where: borrowed. */
@@ -354,16 +355,17 @@ static int work(struct replay *r) {
 
 /* What is under way comes to its end: confirmed, it is acknowledged. `before`: what has ended the work. */
 static int land(struct replay *r, int before) {
-	bool late = before == -ETIME || before == -ETIMEDOUT;
 	int status = settle(r);
 
 	session_ignore_signals(r->session);
 	r->progress_usec = clock_now_usec();
+	r->late = before == -ETIME || before == -ETIMEDOUT;
 	while (status == 0 && r->in_flight > 0) {
-		status = late ? -ETIME : await_one(r);
+		status = r->late ? -ETIME : await_one(r);
 		if (status == 0)
 			status = settle(r);
 	}
+	r->late |= status == -ETIME;
 	/* A connection that was lost has settled the others meanwhile. */
 	(void)settle(r);
 	r->result->unknown += r->in_flight;
@@ -375,7 +377,7 @@ static int give_back(struct replay *r) {
 	int status;
 
 	/* Who has stopped to read answers nothing, either; what was sent to him he may read later. */
-	if (session_blocked(r->session)) {
+	if (r->late && session_blocked(r->session)) {
 		r->out_told = true;
 		session_give_up(r->session, "the broker takes no publications for now");
 	}

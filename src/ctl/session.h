@@ -177,8 +177,8 @@ typedef void session_settled(uint64_t number, enum session_result result, const 
 int session_confirm(struct session_channel *c, session_settled *settled, void *userdata);
 
 /* Publishes the message (borrowed), mandatory; its publications on this channel are counted from 1 on. Waits while the
- * broker takes nothing, until the deadline; once it has begun, for the
- * same span of time for each piece of the body. A failure means that this one was not published, and nothing is called
+ * broker takes nothing, or has not answered for one that nothing but headers tells from it, until the deadline; once it
+ * has begun, for the same span of time for each piece of the body. A failure means that this one was not published, and nothing is called
  * back for it; a signal counts as long as nothing of it was sent. */
 int session_publish(struct session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
 		    uint64_t deadline_usec, uint64_t *ret_number);
