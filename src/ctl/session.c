@@ -54,6 +54,17 @@ const char *session_blocked(const struct session *s) {
 	return s->blocked ? s->blocked_reason : NULL;
 }
 
+void session_watch_blocked(struct session *s, void (*changed)(void *userdata), void *userdata) {
+	s->blocked_changed = changed;
+	s->blocked_userdata = userdata;
+}
+
+static void set_blocked(struct session *s, bool blocked) {
+	s->blocked = blocked;
+	if (s->blocked_changed)
+		s->blocked_changed(s->blocked_userdata);
+}
+
 void session_ignore_signals(struct session *s) {
 	/* In this order: one that comes between the two counts, and is seen without the pipe. */
 	s->signals = interrupt_count();
@@ -207,9 +218,9 @@ static int connection_frame(struct session *s, const amqp_frame_t *frame) {
 		const amqp_connection_blocked_t *blocked = frame->payload.method.decoded;
 
 		error_format_text(&blocked->reason, s->blocked_reason, sizeof(s->blocked_reason));
-		s->blocked = true;
+		set_blocked(s, true);
 	} else if (id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
-		s->blocked = false;
+		set_blocked(s, false);
 	}
 	return 0;
 }

@@ -102,6 +102,9 @@ void session_give_up(struct session *s, const char *reason);
 /* The broker takes no publications for now (connection.blocked), and what it says about it. NULL: it does. */
 const char *session_blocked(const struct session *s);
 
+/* Has `changed` called each time that changes, within other calls of the session; it must not call any but that one. */
+void session_watch_blocked(struct session *s, void (*changed)(void *userdata), void *userdata);
+
 /* The URL of the address in use or tried last, without the password. Good until the next call. */
 const char *session_where(struct session *s);
 

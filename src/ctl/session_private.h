@@ -18,6 +18,8 @@ struct session {
 	unsigned signals;                                       /* so many were seen, and are ignored */
 	bool blocked;
 	char blocked_reason[REASON_MAX];
+	void (*blocked_changed)(void *userdata); /* NULL: nobody wants to know */
+	void *blocked_userdata;
 	char reason[REASON_MAX];
 	unsigned close_code;
 	char close_text[REASON_MAX];

@@ -229,6 +229,32 @@ START_TEST(one_of_several_alike_is_returned) {
 }
 END_TEST
 
+static void count_change(void *userdata) {
+	++*(unsigned *)userdata;
+}
+
+/* Also where it is a publication that waits. */
+START_TEST(that_the_broker_is_blocked_is_told_at_once) {
+	struct message m = {.body_fd = -1, .body_state = BODY_COMPLETE};
+	unsigned changes = 0;
+	uint64_t number;
+
+	open_it();
+	session_watch_blocked(session, count_change, &changes);
+	publish(1);
+	fake_block(&fake, true);
+	while (!session_blocked(session))
+		ck_assert_int_eq(session_wait(session, -1, soon()), 0);
+	ck_assert_uint_eq(changes, 1);
+	ck_assert_int_eq(session_publish(channel, "", "work", &m, clock_now_usec() + 100 * USEC_PER_MSEC, &number),
+			 -ETIMEDOUT);
+	ck_assert_int_eq(session_exit_status(session), EX_TEMPFAIL);
+	fake_block(&fake, false);
+	ck_assert_int_eq(session_publish(channel, "", "work", &m, soon(), &number), 0);
+	ck_assert_uint_eq(changes, 2);
+}
+END_TEST
+
 /* What is returned would be taken for the first one. */
 START_TEST(those_that_only_headers_tell_apart_go_one_after_the_other) {
 	struct message m = {.body_fd = -1, .body_state = BODY_COMPLETE};
