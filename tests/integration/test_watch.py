@@ -159,7 +159,7 @@ def test_watching_a_daemon_through_a_restart(broker, rabbit, daemon, terminal):
         {"name": "screen-mail", "concurrency": 4, "handler": shell(program), "outcomes": {"reject": [65]}},
         {"name": "screen-night", "handler": shell("true")}, {"name": "screen-lost", "handler": shell("true")}]))
     d.wait_status("degraded")
-    t = terminal(120, 30)
+    t = terminal(240, 30)  # the name of the configuration file may be long
     t.run("echo what-was-before")
     t.run(command(d.control_socket, "status", "--watch=0.5"))
     t.wait("screen-lost   degraded", "screen-mail   consuming      0/4")
