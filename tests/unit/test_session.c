@@ -329,7 +329,8 @@ static void add_cases(Suite *suite) {
 			 what_is_held_is_given_back_at_once, what_is_held_is_given_back_in_order,
 			 nothing_is_given_back_on_a_lost_connection);
 	ADD_FIXTURE_CASE(suite, "publishing", begin, end, each_publication_is_answered_once,
-			 one_of_several_alike_is_returned, those_that_only_headers_tell_apart_go_one_after_the_other,
+			 that_the_broker_is_blocked_is_told_at_once, one_of_several_alike_is_returned,
+			 those_that_only_headers_tell_apart_go_one_after_the_other,
 			 what_was_returned_stays_so_when_the_channel_is_closed);
 	ADD_FIXTURE_CASE(suite, "the exit status", begin, end, a_refusal_of_long_ago_is_not_why_the_connection_is_lost,
 			 what_the_broker_closes_the_connection_for);
