@@ -126,7 +126,7 @@ static void tell_problems(const struct config_problems *problems, bool to_log) {
 	}
 }
 
-/* What --check can tell beyond the file: handlers that could not be executed here and now. */
+/* What --check can tell beyond the files: handlers that could not be executed here and now. */
 static void check_handlers(const struct config *config) {
 	for (size_t i = 0; i < config->n_queues; i++) {
 		CLEANUP(strbuf_free) struct strbuf name = STRBUF_INIT;
@@ -136,7 +136,7 @@ static void check_handlers(const struct config *config) {
 
 		strbuf_append_value(&name, config->queues[i].name, strlen(config->queues[i].name));
 		if (program_new(NULL, &config->queues[i], &program) == 0 && program_probe(program, &error) < 0)
-			fprintf(stderr, "%s: queue %s: warning: the handler cannot be executed: %s\n", config->path,
+			fprintf(stderr, "amqp-execd: queue %s: warning: the handler cannot be executed: %s\n",
 				strbuf_str(&name), spawn_error_format(&error, what, sizeof(what)));
 	}
 }

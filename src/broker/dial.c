@@ -121,8 +121,12 @@ int dial_each(const struct dial *d, uint64_t timeout_usec, dial_attempt *attempt
 		if (r == 0 || final)
 			break;
 		dial_address_to_string(a, address, sizeof(address));
-		(void)snprintf(reason, reason_size, "cannot connect to %s port %u (%s): %s", d->host, d->port, address,
-			       strerror(-r));
+		if (strcmp(address, d->host) == 0)
+			(void)snprintf(reason, reason_size, "cannot connect to %s port %u: %s", d->host, d->port,
+				       strerror(-r));
+		else
+			(void)snprintf(reason, reason_size, "cannot connect to %s port %u (%s): %s", d->host, d->port,
+				       address, strerror(-r));
 	}
 	freeaddrinfo(list);
 	return r;

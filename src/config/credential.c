@@ -64,7 +64,10 @@ char *credential_path(struct reader *r, const config_setting_t *s, const char *n
 		return path;
 	strbuf_append_escaped(&shown, name, strlen(name));
 	strbuf_append_escaped(&where, folder, strlen(folder));
-	reader_problem(r, s, "there is no credential \"%s\" (nor \"" FOLDER_PREFIX "%s\") in %s: what the service manager hands over "
-		       "is what was there when the service was started", strbuf_str(&shown), strbuf_str(&shown), strbuf_str(&where));
+	reader_problem(r, s,
+		       "there is no credential \"%s\" (nor \"" FOLDER_PREFIX
+		       "%s\") in %s: the service manager hands over what "
+		       "is there when the service starts, so a new one takes a restart",
+		       strbuf_str(&shown), strbuf_str(&shown), strbuf_str(&where));
 	return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ctl/command.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,34 +52,9 @@ const struct command commands[] = {
 	 "      --timeout DURATION wait no longer (\"30s\", \"5min\"), and exit with status 75;\n"
 	 "                         the queues stay paused\n",
 	 command_drain},
-	{"peek", "[--count N] [--json] [--body | --body-size SIZE] [FILTER...] " SESSION_USAGE " QUEUE",
-	 "look at messages of a queue, and leave them there",
-	 "The messages are taken and given back together, in their order; they count as redelivered then.\n\n"
-	 "      --count N              as many at most (the default: 20)\n"
-	 "      --json                 print a line of JSON for each, with its body\n"
-	 "      --body                 show bodies\n"
-	 "      --body-size SIZE       of each body so much (\"200\", \"4K\")\n" FILTER_HELP SESSION_HELP,
-	 command_peek},
-	{"replay",
-	 "[--to-queue QUEUE | --exchange NAME [--routing-key KEY]] [--count N] [--dry-run | --yes] "
-	 "[FILTER...] " SESSION_USAGE " QUEUE",
-	 "move dead letters back to where they came from",
-	 "Each is published anew, without the headers that tell of its failures, and acknowledged in QUEUE\n"
-	 "when the broker has confirmed that. On a terminal it shows first what it would do, and asks.\n\n"
-	 "      --to-queue QUEUE       not to where each came from, but to this queue\n"
-	 "      --exchange NAME        likewise to this exchange\n"
-	 "      --routing-key KEY      with this key (the default: the one it was published with first)\n"
-	 "      --count N              as many at most\n"
-	 "      --dry-run              only show what would be done\n"
-	 "      --yes                  do not ask\n" FILTER_HELP SESSION_HELP,
-	 command_replay},
-	{"publish",
-	 SESSION_USAGE
-	 "\n"
-	 "           [--queue NAME | --exchange NAME --routing-key KEY] [OPTION...]\n"
-	 "           [MESSAGE... | --file FILE... | --stdin | --lines [FILE...] | --json-lines [FILE...]]",
-	 "publish messages to a broker, and tell exactly which it does not have", publish_help, command_publish},
-	{"check", "[--config FILE] [--user NAME] [--json] [--quiet] [--broker NAME] [QUEUE...]",
+	{"check",
+	 "[--config FILE] [--user NAME] [--json] [--quiet]\n"
+	 "           [--broker NAME] [QUEUE...]",
 	 "ask brokers and system whether a configuration will work, without a change",
 	 "  -c, --config FILE      the configuration, instead of " SYSCONFDIR "/amqp-execd/amqp-execd.conf\n"
 	 "      --user NAME        the user that the daemon runs as; as root the default is the owner of\n"
@@ -91,6 +67,36 @@ const struct command commands[] = {
 	 "wrong, 1 something is, 69 a broker cannot be reached, 77 one refuses the login (or only root\n"
 	 "could judge for that user), 78 the configuration is refused.\n\n",
 	 command_examine},
+	{"publish",
+	 SESSION_USAGE
+	 "\n"
+	 "           [--queue NAME | --exchange NAME --routing-key KEY] [OPTION...]\n"
+	 "           [MESSAGE... | --file FILE... | --stdin | --lines [FILE...] | --json-lines [FILE...]]",
+	 "publish messages to a broker, and tell exactly which it does not have", publish_help, command_publish},
+	{"peek",
+	 SESSION_USAGE "\n"
+		       "           [--count N] [--json] [--body | --body-size SIZE] [FILTER...] QUEUE",
+	 "look at messages of a queue, and leave them there",
+	 "The messages are taken and given back together, in their order; they count as redelivered then.\n\n"
+	 "      --count N          as many at most (the default: 20)\n"
+	 "      --json             print a line of JSON for each, with its body\n"
+	 "      --body             show bodies\n"
+	 "      --body-size SIZE   of each body so much (\"200\", \"4K\")\n" FILTER_HELP "Where:\n" SESSION_HELP,
+	 command_peek},
+	{"replay",
+	 SESSION_USAGE "\n"
+		       "           [--to-queue QUEUE | --exchange NAME [--routing-key KEY]]\n"
+		       "           [--count N] [--dry-run | --yes] [FILTER...] QUEUE",
+	 "move dead letters back to where they came from",
+	 "Each is published anew, without the headers that tell of its failures, and acknowledged in QUEUE\n"
+	 "when the broker has confirmed that. On a terminal it shows first what it would do, and asks.\n\n"
+	 "      --to-queue QUEUE   not to where each came from, but to this queue\n"
+	 "      --exchange NAME    likewise to this exchange\n"
+	 "      --routing-key KEY  with this key (the default: the one it was published with first)\n"
+	 "      --count N          as many at most\n"
+	 "      --dry-run          only show what would be done\n"
+	 "      --yes              do not ask\n" FILTER_HELP "Where:\n" SESSION_HELP,
+	 command_replay},
 };
 
 const size_t n_commands = ARRAY_SIZE(commands);
@@ -151,8 +157,9 @@ bool command_parse_count(const char *text, uint64_t max, uint64_t *ret) {
 }
 
 void command_print_help(const struct command *command) {
-	printf("Usage: amqp-execctl %s%s%s\n%s.\n\n%s  -h, --help             print this and exit\n", command->name,
-	       *command->arguments ? " " : "", command->arguments, command->summary, command->help);
+	printf("Usage: amqp-execctl %s%s%s\n%c%s.\n\n%s  -h, --help             print this and exit\n", command->name,
+	       *command->arguments ? " " : "", command->arguments, toupper((unsigned char)*command->summary),
+	       command->summary + 1, command->help);
 }
 
 int command_ask(struct ctl *ctl, const char *method, const char *path, uint64_t timeout_usec,

@@ -138,6 +138,8 @@ static int tell_problems(struct examine_options *o, const struct config_problems
 	if (o->examine.identity.changes && !o->json)
 		command_complain("this is judged for a daemon that runs as %s; --user says another one",
 				 o->examine.identity.name);
+	else if (!o->json && geteuid() != 0)
+		command_complain("this is judged for a daemon that runs as you; only root can judge for another user");
 	return EX_CONFIG;
 }
 

@@ -200,8 +200,9 @@ static int print_table(const struct ctl *ctl, const struct peek *p) {
 		strbuf_printf(&text, "%" PRIu64 " of %" PRIu64 " message%s\n", p->shown, p->there,
 			      text_plural(p->there));
 	else
-		strbuf_printf(&text, "%" PRIu64 " message%s, of %" PRIu64 " looked at, of %" PRIu64 "\n", p->shown,
-			      text_plural(p->shown), p->taken, p->there);
+		strbuf_printf(&text,
+			      "%" PRIu64 " message%s chosen, of %" PRIu64 " looked at, of %" PRIu64 " in the queue\n",
+			      p->shown, text_plural(p->shown), p->taken, p->there);
 	return command_print(&text);
 }
 

@@ -159,7 +159,7 @@ static int print(const struct ctl *ctl, const struct rows *rows, const struct re
 
 /* Looks, and tells. */
 static int rehearse(const struct ctl *ctl, struct session *s, const struct wish *w, struct replay_result *ret) {
-	CLEANUP(rows_clear) struct rows rows = {.now_sec = clock_realtime_usec() / USEC_PER_SEC};
+	CLEANUP(rows_clear) struct rows rows = {.now_sec = w->replay.now_sec};
 	struct replay_options o = w->replay;
 	int status, printed;
 
@@ -254,5 +254,6 @@ int command_replay(struct ctl *ctl, const struct command *command, int argc, cha
 	w.replay.filter = &w.filter;
 	w.replay.user = user_of(broker);
 	w.replay.timeout_usec = broker->confirm_timeout_usec;
+	w.replay.now_sec = clock_realtime_usec() / USEC_PER_SEC;
 	return replay(ctl, s, &w);
 }

@@ -95,6 +95,8 @@ static void tell_unreachable(const struct asking *a, const struct config_address
 	if (address->tls)
 		hint = "see whether the broker runs and listens there, and speaks TLS with certificates that both "
 		       "sides trust";
+	if (strstr(why->reason, "cannot resolve"))
+		hint = "correct the host in the URL, or see why this system does not know its name (\"getent hosts\")";
 	if (another)
 		hint = "another address works; this one is tried when that is lost";
 

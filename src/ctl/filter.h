@@ -39,12 +39,16 @@ enum {
 		"newer-than", required_argument, NULL, FILTER_OPTION_NEWER                                             \
 	}
 #define FILTER_HELP                                                                                                    \
-	"      --header NAME=VALUE    only messages with this header\n"                                                \
-	"      --reason TEXT          only those whose reason has these words (\"exit status 65\")\n"                  \
-	"      --origin QUEUE         only those that died in this queue\n"                                            \
-	"      --message-id ID        only the one with this id; may be given several times\n"                         \
-	"      --older-than DURATION  only those that died longer ago than this (\"2h\")\n"                            \
-	"      --newer-than DURATION  only those that died since\n"
+	"Which messages, if not all:\n"                                                                                \
+	"      --header NAME=VALUE\n"                                                                                  \
+	"                         with this header\n"                                                                  \
+	"      --reason TEXT      whose reason, without the handler's words, has these (\"exit status 65\")\n"         \
+	"      --origin QUEUE     that died in this queue\n"                                                           \
+	"      --message-id ID    with this id; may be given several times\n"                                          \
+	"      --older-than DURATION\n"                                                                                \
+	"                         that died longer ago than this (\"2h\")\n"                                           \
+	"      --newer-than DURATION\n"                                                                                \
+	"                         that died since\n"
 
 /* 1: it was one of these options, and is taken (the argument is borrowed); 0: it is none. Negative: it is wrong, and
  * *ret_why (static) says what; -EINVAL, or -ENOMEM. */

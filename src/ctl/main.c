@@ -36,11 +36,11 @@ struct arguments {
 
 static void print_help(void) {
 	printf("Usage: amqp-execctl [--socket PATH | --instance NAME] COMMAND [ARGUMENT...]\n"
-	       "Give orders to amqp-execd, and ask how it is; publish messages.\n"
+	       "Give orders to amqp-execd, and ask how it is; publish, look at and replay messages.\n"
 	       "\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < n_commands; i++)
-		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+		printf("  %-9s %s\n", commands[i].name, commands[i].summary);
 	printf("\n"
 	       "Options:\n"
 	       "      --socket PATH      the daemon's control socket, instead of $" SOCKET_VARIABLE ",\n"

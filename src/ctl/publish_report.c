@@ -117,7 +117,7 @@ int publish_report_end(struct publish_report *r, bool quiet) {
 	}
 	if (r->open_end)
 		strbuf_printf(&text, "%smore not sent", comma);
-	command_complain("%llu of %s%llu messages confirmed; %s", confirmed, r->open_end ? "more than " : "",
-			 confirmed + missing, strbuf_str(&text));
+	command_complain("%llu of %s%llu message%s confirmed; %s", confirmed, r->open_end ? "more than " : "",
+			 confirmed + missing, text_plural(confirmed + missing), strbuf_str(&text));
 	return EXIT_FAILURE;
 }

@@ -37,7 +37,6 @@ struct replay {
 	size_t window; /* as many at most for now: what is wrong with all of them is to be learnt from one */
 	size_t window_max;
 	uint64_t last_number;
-	uint64_t now_sec;
 	uint64_t progress_usec; /* when the broker has last answered, or was last given something */
 	uint64_t unsure;        /* acknowledged, but not known to have come through */
 	uint64_t complaints;
@@ -284,7 +283,7 @@ static int deal_with(struct replay *r, struct message *m) {
 	}
 	letter_read(m, &l);
 	r->result->counted |= l.counted;
-	status = filter_match(r->o->filter, m, &l, r->now_sec);
+	status = filter_match(r->o->filter, m, &l, r->o->now_sec);
 	if (status < 0)
 		return status;
 	if (status == 0) {
@@ -441,7 +440,6 @@ int replay_run(struct session *s, const struct replay_options *o, struct replay_
 	 * may look at them, there must not be another one. */
 	if (o->exchange && *o->exchange)
 		r->window_max = 1;
-	r->now_sec = clock_realtime_usec() / USEC_PER_SEC;
 	r->progress_usec = clock_now_usec();
 	status = begin(r);
 	if (status == 0)

@@ -29,6 +29,7 @@ struct replay_options {
 	const char *routing_key; /* for `exchange`; NULL: the one with which it was published first */
 	const char *user;        /* who publishes; "": unknown */
 	const struct filter *filter;
+	uint64_t now_sec;      /* since 1970, for the filter: the same for a rehearsal and what is asked for after it */
 	uint64_t count;        /* as many at most */
 	uint64_t there;        /* among as many messages at most, and not more than there are at the beginning */
 	uint64_t timeout_usec; /* for a confirm */

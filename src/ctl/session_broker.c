@@ -98,6 +98,8 @@ static int from_file(const char *path, struct config **ret) {
 	config_problems_clear(&problems);
 	if (r == 0)
 		return 0;
+	if (r == -EINVAL && access(path, R_OK) < 0 && errno == EACCES)
+		command_complain("--url, or %s, names a broker without this file", SESSION_URL_VARIABLE);
 	if (r != -EINVAL)
 		command_complain("%s: %s", path, strerror(-r));
 	return r == -ENOMEM ? EXIT_FAILURE : EX_CONFIG;

@@ -74,15 +74,20 @@ static void append_daemon(json_t *status, time_t now, bool colour, struct strbuf
 
 static void append_connection(json_t *broker, json_t *connection, const char *what, bool colour, struct strbuf *b) {
 	const char *state = show_text_or(connection, "state", "?"), *reason = show_text(connection, "reason");
+	CLEANUP(strbuf_free) struct strbuf address = STRBUF_INIT;
 	bool up = strcmp(state, "up") == 0;
 
+	strbuf_printf(&address, "%s port %llu", show_text_or(broker, "host", "?"), show_number(broker, "port"));
 	strbuf_append_str(b, "broker ");
 	text_append(b, show_text_or(broker, "name", "?"));
 	strbuf_printf(b, "%s: %s", what, colour ? (up ? GREEN : RED) : "");
 	text_append(b, state);
-	strbuf_append_str(b, colour ? PLAIN ", " : ", ");
-	text_append(b, show_text_or(broker, "host", "?"));
-	strbuf_printf(b, " port %llu", show_number(broker, "port"));
+	strbuf_append_str(b, colour ? PLAIN : "");
+	/* A reason that has it needs the room for itself. */
+	if (!reason || !strstr(reason, strbuf_str(&address))) {
+		strbuf_append_str(b, ", ");
+		text_append(b, strbuf_str(&address));
+	}
 	if (show_flag(connection, "blocked"))
 		strbuf_append_str(b, ", takes no publications for now");
 	if (reason) {
@@ -202,6 +207,18 @@ static const char *decision_in_words(const char *decision) {
 	return decision;
 }
 
+/* Failed messages that are held are all that the broker sends until one of them is requeued. */
+static int add_stall(struct columns *c, json_t *queue) {
+	unsigned long long held = show_number(queue, "held"), prefetch = show_number(queue, "prefetch");
+
+	if (prefetch == 0 || held < prefetch || show_number(queue, "messages_ready") == 0)
+		return 0;
+	return columns_note(c,
+			    "failed messages are held, as many as prefetch allows: the others wait until one is "
+			    "requeued",
+			    false);
+}
+
 /* "last failure 2min ago: exit 65, message m-17, rejected: no such customer" */
 static int add_failure(struct columns *c, json_t *queue, time_t now) {
 	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
@@ -230,7 +247,7 @@ static int add_notes(struct columns *c, json_t *queue, time_t now) {
 		return -1;
 	if (add_note(c, "", show_text(queue, "reason")) < 0 ||
 	    add_note(c, "cannot publish: ", show_text(queue, "copy_trouble")) < 0 ||
-	    add_note(c, "waits for workers: ", show_text(queue, "worker_trouble")) < 0)
+	    add_note(c, "waits for workers: ", show_text(queue, "worker_trouble")) < 0 || add_stall(c, queue) < 0)
 		return -1;
 	return add_failure(c, queue, now);
 }

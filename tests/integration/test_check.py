@@ -253,6 +253,9 @@ def test_unreachable(check, rabbit, name):
     result = check(queues, url=check.url(port=closed))
     assert result.status == 69 and str(closed) in result.error("connection")
     assert not result.of("ok", "queue")
+    result = check(queues, url="amqp://nowhere.invalid")
+    assert result.status == 69 and "cannot resolve" in result.error("connection")
+    assert "name" in result.of("error", "connection")[0]["hint"]
     check.path.write_text(configuration(brokers=[{"name": "main", "urls": [check.url(port=closed), check.url()]}], queues=queues),
                           encoding="utf-8")
     result = Result(check.run("--json"))
@@ -356,6 +359,9 @@ def test_for_the_user_of_the_daemon(check, rabbit, name, tmp_path):
     check.write([{"name": queues[0]["name"], "handler": {"command": [str(script)], "user": "daemon"}}])
     result = Result(check.run("--json", user="nobody"))
     assert result.status == 78 and "may not run a handler as another user" in result.of("error", "configuration")[0]["text"]
+    process = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", CONTROL, "check", "--config",
+                              check.path], capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode == 78 and "only root can judge for another user" in process.stderr
     process = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", CONTROL, "check", "--config",
                               check.path, "--user", "root"], capture_output=True, text=True, timeout=60, check=False)
     assert process.returncode == 77 and "only root" in process.stderr

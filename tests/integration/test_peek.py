@@ -106,7 +106,7 @@ def test_filters(broker, rabbit, name):
     assert found("--reason", "rejected", "--origin", work, "--header", "n=0") == ["m0", "m2", "m4"]
     assert found("--reason", "reject") == [] and found("--origin", other) == []
     assert found("--newer-than", "1h") == [f"m{i}" for i in range(6)] and found("--older-than", "1h") == []
-    assert execctl(broker, "peek", dead, "--message-id", "m5").stdout.endswith("1 message, of 7 looked at, of 7\n")
+    assert execctl(broker, "peek", dead, "--message-id", "m5").stdout.endswith("1 message chosen, of 7 looked at, of 7 in the queue\n")
     rabbit.wait_depth(dead, 7)
     assert drain(rabbit, dead) == [f"m{i}" for i in range(6)] + ["alive"]
 

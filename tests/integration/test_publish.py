@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import CONTROL, PATIENCE, ROOT, SANITIZER, configuration, shell, wait_until
+from harness import CONTROL, PATIENCE, ROOT, SANITIZER, configuration, reachable, shell, wait_until
 
 LINE = re.compile(r"^messages? (\d+)(?: to (\d+))?(?: \(id (\S+)\))?: (returned|nacked|refused|unknown|not sent)(?:: (.*))?$")
 
@@ -56,7 +56,7 @@ class Publish(subprocess.Popen):
     def confirmed(self):
         if match := re.search(r"^(\d+) messages? confirmed$", self.out, re.M):
             return int(match[1])
-        return int(re.search(r"(\d+) of (?:more than )?\d+ messages confirmed", self.err)[1])
+        return int(re.search(r"(\d+) of (?:more than )?\d+ messages? confirmed", self.err)[1])
 
 
 def publish(broker, *arguments, data=None, url=None, **keys):
@@ -303,6 +303,18 @@ def test_the_daemons_configuration(broker, rabbit, name, tmp_path):
     assert done.returncode == 78 and f"{path}:1: queues" in done.err, done.err
     done = publish(broker, "--queue", queue, "y", url="", env={"AMQP_EXECCTL_URL": broker.url})
     assert done.returncode == 0 and bodies(rabbit, queue) == [b"x", b"z", b"y"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root may read everything, and be another user")
+def test_who_may_not_read_the_configuration_is_told_what_to_do(tmp_path):
+    path = tmp_path / "execd.conf"
+    path.write_text("")
+    path.chmod(0o600)
+    reachable(tmp_path)
+    done = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", CONTROL, "publish", "--config", path,
+                           "--queue", "q", "x"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 78
+    assert "Permission denied" in done.stderr and "AMQP_EXECCTL_URL, names a broker without this file" in done.stderr
 
 
 def test_nobody_sees_the_password(broker, rabbit, name):

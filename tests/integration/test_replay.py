@@ -195,8 +195,8 @@ def test_the_senders_name_becomes_a_header(broker, rabbit, name):
 
 # ---------------------------------------------------------------- who is asked
 
-def converse(broker, answer, *arguments):
-    """Runs it on a terminal, and answers its question. Returns the exit status and what it wrote."""
+def converse(broker, answer, *arguments, hesitate=0):
+    """Runs it on a terminal, and answers its question, after so many seconds. Returns the exit status and what it wrote."""
     main, side = pty.openpty()
     process = subprocess.Popen([CONTROL, *arguments], stdin=side, stdout=side, stderr=side, env=environment(broker))
     os.close(side)
@@ -204,6 +204,7 @@ def converse(broker, answer, *arguments):
     try:
         while b"[y/N]" not in said:
             said += os.read(main, 4096)
+        time.sleep(hesitate)
         os.write(main, answer)
         while True:
             try:
@@ -228,6 +229,20 @@ def test_on_a_terminal_it_asks(broker, rabbit, name, kind):
     status, said = converse(broker, b"y\n", "replay", dead, "--count", "4")
     assert status == 0 and re.search(r"^replayed 4 messages", said, re.M), said
     assert drain(rabbit, work) == sent[:4] and sorted(drain(rabbit, dead)) == sorted(sent[4:])
+
+
+def test_what_was_shown_is_what_is_replayed(broker, rabbit, name):
+    """Ages are those of the moment in which it was asked for, however long the answer takes."""
+    dead, to = rabbit.declare(name("dead")), rabbit.declare(name("to"))
+    for _ in range(5):  # a machine that is too slow shows both
+        rabbit.publish(dead, "x", message_id="young", timestamp=int(time.time()))
+        rabbit.publish(dead, "x", message_id="old", timestamp=1)
+        status, said = converse(broker, b"y\n", "replay", dead, "--to-queue", to, "--older-than", "2s", hesitate=2.5)
+        assert status == 0, said
+        moved, left = drain(rabbit, to), drain(rabbit, dead)
+        if "would replay 1 message:" in said:
+            break
+    assert (moved, left) == (["old"], ["young"]), said
 
 
 def test_usage(broker, rabbit, name):

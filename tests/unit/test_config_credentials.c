@@ -63,8 +63,10 @@ END_TEST
 
 START_TEST(a_credential_that_is_not_there_is_refused) {
 	make_credentials();
-	refuse_setting("credential = \"main\";", "a.conf:2: broker.credential: there is no credential \"main\" (nor "
-						 "\"amqp-execd_main\") in @/credentials: what the service manager hands over is what was there when the service was started\n");
+	refuse_setting("credential = \"main\";",
+		       "a.conf:2: broker.credential: there is no credential \"main\" (nor "
+		       "\"amqp-execd_main\") in @/credentials: the service manager hands over what is there when the "
+		       "service starts, so a new one takes a restart\n");
 	scratch_write("credentials/main", 0400, "\n");
 	refuse_setting("credential = \"main\";",
 		       "a.conf:2: broker.credential: the file's first line is empty: expected a password there\n");
@@ -154,7 +156,8 @@ START_TEST(certificates_and_keys_may_be_credentials) {
 	ck_assert_int_eq(remove("credentials/ca"), 0);
 	refuse_setting("tls = { ca_file = \"%d/ca\"; };",
 		       "a.conf:2: broker.tls.ca_file: there is no credential \"ca\" (nor "
-		       "\"amqp-execd_ca\") in @/credentials: what the service manager hands over is what was there when the service was started\n");
+		       "\"amqp-execd_ca\") in @/credentials: the service manager hands over what is there when the "
+		       "service starts, so a new one takes a restart\n");
 }
 END_TEST
 

@@ -269,7 +269,7 @@ START_TEST(status_of_one_that_is_not) {
 		parse(STATUS_BEGIN
 		      "\"last_reload\":{\"time\":\"2026-01-31T11:50:00Z\",\"ok\":false,\"reason\":\"refused\"},"
 		      "\"brokers\":[" BROKER_MAIN ",{\"name\":\"backup\",\"host\":\"::1\",\"port\":5671,\"state\":"
-		      "\"waiting\",\"reason\":\"connection refused\","
+		      "\"waiting\",\"reason\":\"cannot connect to ::1 port 5671: refused\","
 		      "\"publisher\":{\"state\":\"up\",\"reason\":null,\"blocked\":true}}],\"queues\":[" QUEUE_MAIL
 		      "," QUEUE_PRINT "]}");
 
@@ -279,7 +279,7 @@ START_TEST(status_of_one_that_is_not) {
 		    "configuration /etc/a.conf, loaded 30s ago\n"
 		    "the last reload, 10min ago, has failed: refused\n"
 		    "broker main: up, mq1 port 5672\n"
-		    "broker backup: waiting, ::1 port 5671: connection refused\n"
+		    "broker backup: waiting: cannot connect to ::1 port 5671: refused\n"
 		    "broker backup (publishing): up, ::1 port 5671, takes no publications for now\n"
 		    "2 queues: 1 consuming, 1 paused\n"
 		    "\n"
@@ -355,6 +355,30 @@ START_TEST(status_that_tells_everything) {
 		"\\x1b]0;owned\\x07 in the list of those who may\n"
 		"night  paused         0/1        0     2      -     0/s        -      0         0        0         0\n"
 		"    paused by an operator\n");
+	json_decref(status);
+}
+END_TEST
+
+/* Why nothing comes although messages wait. */
+START_TEST(status_of_a_queue_full_of_failures) {
+	static const char note[] =
+		"failed messages are held, as many as prefetch allows: the others wait until one is requeued\n";
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+	json_t *status = parse_new();
+	json_t *queue = json_array_get(json_object_get(status, "queues"), 0);
+
+	json_object_set_new(queue, "prefetch", json_integer(4));
+	json_object_set_new(queue, "held", json_integer(3));
+	show_status(status, &PLAINLY, &b);
+	ck_assert_ptr_null(strstr(strbuf_str(&b), note));
+	strbuf_reset(&b);
+	json_object_set_new(queue, "held", json_integer(4));
+	show_status(status, &PLAINLY, &b);
+	ck_assert_ptr_nonnull(strstr(strbuf_str(&b), note));
+	strbuf_reset(&b);
+	json_object_set_new(queue, "messages_ready", json_integer(0));
+	show_status(status, &PLAINLY, &b);
+	ck_assert_ptr_null(strstr(strbuf_str(&b), note));
 	json_decref(status);
 }
 END_TEST
@@ -486,8 +510,8 @@ static void add_cases(Suite *suite) {
 		 what_is_too_wide_is_cut, sizes_and_rates_are_short, encodes_for_a_path);
 	ADD_CASE(suite, "columns", columns_are_aligned, columns_fit);
 	ADD_CASE(suite, "show", status_of_a_daemon_that_is_well, status_of_one_that_is_not, status_in_colours,
-		 status_that_tells_everything, status_on_narrow_terminals, status_on_low_terminals, handlers_are_told,
-		 status_with_holes, orders_and_reloads_are_told);
+		 status_that_tells_everything, status_of_a_queue_full_of_failures, status_on_narrow_terminals,
+		 status_on_low_terminals, handlers_are_told, status_with_holes, orders_and_reloads_are_told);
 }
 
 CHECK_MAIN("ctl", add_cases)
