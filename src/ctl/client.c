@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/strbuf.h"
+#include "ctl/text.h"
 
 /* What a daemon with a very large configuration says is far below. */
 #define ANSWER_MAX (64 * 1024 * 1024)
@@ -60,34 +60,20 @@ struct client *client_free(struct client *c) {
 
 /* --- why it cannot be reached ------------------------------------------------------------------------------------ */
 
-static int fail(int r, char **ret_why, const char *format, ...) PRINTF_LIKE(3, 4);
-
-static int fail(int r, char **ret_why, const char *format, ...) {
-	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
-	va_list args;
-
-	va_start(args, format);
-	strbuf_vprintf(&b, format, args);
-	va_end(args);
-	if (strbuf_take(&b, ret_why) < 0)
-		*ret_why = NULL;
-	return r;
-}
-
 /* The file tells whose socket it is, unless it is its folder that keeps us out. */
 static int explain_access(const char *path, char **ret_why) {
 	const struct group *group;
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return fail(-EACCES, ret_why, "no permission to use %s: its folder is closed to this user", path);
+		return text_fail(-EACCES, ret_why, "no permission to use %s: its folder is closed to this user", path);
 	group = getgrgid(st.st_gid);
 	if (group)
-		return fail(-EACCES, ret_why,
-			    "no permission to use %s: root and the members of the group \"%s\" have it", path,
-			    group->gr_name);
-	return fail(-EACCES, ret_why, "no permission to use %s: root and the members of the group %ju have it", path,
-		    (uintmax_t)st.st_gid);
+		return text_fail(-EACCES, ret_why,
+				 "no permission to use %s: root and the members of the group \"%s\" have it", path,
+				 group->gr_name);
+	return text_fail(-EACCES, ret_why, "no permission to use %s: root and the members of the group %ju have it",
+			 path, (uintmax_t)st.st_gid);
 }
 
 /* libcurl says that it could not connect; the kernel says why. */
@@ -97,15 +83,15 @@ static int explain_connect(const char *path, char **ret_why) {
 
 	memcpy(address.sun_path, path, strlen(path));
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return fail(-EIO, ret_why, "the daemon at %s does not take the connection", path);
+		return text_fail(-EIO, ret_why, "the daemon at %s does not take the connection", path);
 	if (errno == ENOENT || errno == ENOTDIR)
-		return fail(-ENOENT, ret_why, "there is no socket %s: the daemon does not run, or has another one",
-			    path);
+		return text_fail(-ENOENT, ret_why, "there is no socket %s: the daemon does not run, or has another one",
+				 path);
 	if (errno == ECONNREFUSED)
-		return fail(-ECONNREFUSED, ret_why, "nobody listens on %s: the daemon does not run", path);
+		return text_fail(-ECONNREFUSED, ret_why, "nobody listens on %s: the daemon does not run", path);
 	if (errno == EACCES)
 		return explain_access(path, ret_why);
-	return fail(-EIO, ret_why, "cannot connect to %s: %s", path, strerror(errno));
+	return text_fail(-EIO, ret_why, "cannot connect to %s: %s", path, strerror(errno));
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
@@ -167,11 +153,12 @@ int client_ask(struct client *c, const char *method, const char *path, uint64_t 
 	if (code == CURLE_COULDNT_CONNECT)
 		return explain_connect(c->path, ret_why);
 	if (code == CURLE_OPERATION_TIMEDOUT)
-		return fail(-EIO, ret_why, "the daemon at %s does not answer", c->path);
+		return text_fail(-EIO, ret_why, "the daemon at %s does not answer", c->path);
 	if (code == CURLE_ABORTED_BY_CALLBACK)
 		return -EINTR;
 	if (code != CURLE_OK)
-		return fail(-EIO, ret_why, "asking the daemon at %s has failed: %s", c->path, curl_easy_strerror(code));
+		return text_fail(-EIO, ret_why, "asking the daemon at %s has failed: %s", c->path,
+				 curl_easy_strerror(code));
 	(void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	ret->status = (unsigned)status;
 	ret->body = json_loadb(strbuf_str(&c->received), c->received.len, 0, NULL);

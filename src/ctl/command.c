@@ -104,9 +104,11 @@ const size_t n_commands = ARRAY_SIZE(commands);
 static void complain(const char *format, va_list args) PRINTF_LIKE(1, 0);
 
 static void complain(const char *format, va_list args) {
-	fprintf(stderr, "amqp-execctl: ");
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	CLEANUP(strbuf_free) struct strbuf raw = STRBUF_INIT, line = STRBUF_INIT;
+
+	strbuf_vprintf(&raw, format, args);
+	text_append_line(&line, strbuf_str(&raw));
+	fprintf(stderr, "amqp-execctl: %s\n", raw.failed || line.failed ? "out of memory" : strbuf_str(&line));
 }
 
 void command_complain(const char *format, ...) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -231,6 +232,8 @@ static int peek(struct ctl *ctl, struct session *s, struct peek *p) {
 	if (p->channel)
 		(void)giveback(s, p->channel, p->queue, &p->held);
 	p->channel = NULL;
+	/* From here on nothing is lost if nobody reads, which is nothing to complain about. */
+	(void)signal(SIGPIPE, SIG_DFL);
 	/* What was seen before it failed is worth showing. */
 	if (r < 0 && p->shown == 0)
 		return status;

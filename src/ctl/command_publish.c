@@ -79,12 +79,16 @@ static void on_settled(uint64_t sent_as, enum session_result result, const char 
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
-static void tell_blocked(struct publish *p) {
+/* At once, whatever is being waited for. */
+static void tell_blocked(void *userdata) {
+	struct publish *p = userdata;
 	const char *blocked = session_blocked(p->session);
 
 	if (blocked && !p->told_blocked && !p->report.terminal && !p->options->quiet)
 		command_complain("the broker takes no publications for now: %s", blocked);
 	p->told_blocked = blocked;
+	if (p->report.terminal)
+		publish_report_progress(&p->report, p->in_flight, blocked);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
@@ -101,7 +105,6 @@ static int wait(struct publish *p, int fd, bool on_broker, uint64_t until) {
 		int r = session_wait(p->session, fd, earlier(earlier(patience, until), tick));
 		uint64_t now = clock_now_usec();
 
-		tell_blocked(p);
 		if (p->report.terminal && now >= p->tick_usec) {
 			publish_report_progress(&p->report, p->in_flight, session_blocked(p->session));
 			p->tick_usec = now + TICK_USEC;
@@ -382,6 +385,7 @@ int command_publish(struct ctl *ctl, const struct command *command, int argc, ch
 		command_complain("out of memory, or descriptors");
 		status = EXIT_FAILURE;
 	} else {
+		session_watch_blocked(p.session, tell_blocked, &p);
 		p.progress_usec = p.turn_usec = clock_now_usec();
 		status = open_channel(&p);
 		status = finish(&p, status < 0 ? status : publish_all(&p));

@@ -233,22 +233,6 @@ static const char *user_of(const struct config_broker *broker) {
 	return name;
 }
 
-static int connect_to(struct config *config, const struct config_broker *broker, const char *command,
-		      struct session **ret) {
-	CLEANUP(session_free) struct session *s = NULL;
-
-	if (session_new(config, broker, command, &s) < 0) {
-		command_complain("out of memory");
-		return EXIT_FAILURE;
-	}
-	if (session_connect(s) < 0) {
-		command_complain("%s", session_reason(s));
-		return session_exit_status(s);
-	}
-	*ret = TAKE(s);
-	return 0;
-}
-
 int command_replay(struct ctl *ctl, const struct command *command, int argc, char **argv) {
 	CLEANUP(wish_clear)
 	struct wish w = {.replay = {.count = UINT64_MAX, .there = UINT64_MAX}, .filter = FILTER_INIT};
@@ -264,7 +248,7 @@ int command_replay(struct ctl *ctl, const struct command *command, int argc, cha
 		return status;
 	status = command_catch_interrupts();
 	if (status == 0)
-		status = connect_to(config, broker, command->name, &s);
+		status = session_open_to(config, broker, command->name, &s);
 	if (status != 0)
 		return status;
 	w.replay.filter = &w.filter;

@@ -52,6 +52,15 @@ static void examine_target_queue(const struct examine_asked *a, const char *what
 			     "nothing can be published to queue %s: %s", queue, answer.reason);
 }
 
+static const char *refusal_hint(const struct inquiry_answer *may) {
+	if (may->code != CODE_ACCESS_REFUSED)
+		return HINT_LOG;
+	/* RabbitMQ has no code of its own for this. */
+	if (strstr(may->reason, "internal exchange"))
+		return "name another exchange: only other exchanges can publish to this one";
+	return "give the user write permission for the exchange (amq.default is the default one): " SET_PERMISSIONS;
+}
+
 static void examine_permission(const struct examine_asked *a, const char *what, const char *exchange, const char *key) {
 	struct inquiry *publishing = a->publishing(a->userdata);
 	struct inquiry_answer may;
@@ -68,10 +77,7 @@ static void examine_permission(const struct examine_asked *a, const char *what, 
 	else if (r < 0)
 		examine_unanswered(a, what, "whether it may be published", r, may.reason);
 	else if (may.code)
-		findings_add(found(a), FINDING_ERROR, &a->place, what,
-			     may.code == CODE_ACCESS_REFUSED ? "give the user write permission for the exchange "
-							       "(amq.default is the default one): " SET_PERMISSIONS
-							     : HINT_LOG,
+		findings_add(found(a), FINDING_ERROR, &a->place, what, refusal_hint(&may),
 			     "nothing can be published to exchange %s: %s", name_of(exchange), may.reason);
 	else
 		findings_add(found(a), FINDING_OK, &a->place, what, NULL, "the user may publish to exchange %s",

@@ -42,6 +42,8 @@ int interrupt_catch(void) {
 	(void)sigemptyset(&action.sa_mask);
 	catch (SIGINT, &action);
 	catch (SIGTERM, &action);
+	/* Nobody who reads what we say, as after "| head", is no reason to leave messages on their way. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
 

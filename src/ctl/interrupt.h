@@ -2,7 +2,8 @@
 /* SIGINT and SIGTERM as something to wait for. Before interrupt_catch they end the program at once. */
 #pragma once
 
-/* From now on they are counted; the third one ends the program at once. 0, -errno of pipe2(2). More calls do nothing.
+/* From now on they are counted; the third one ends the program at once. SIGPIPE is ignored. 0, -errno of pipe2(2). More
+ * calls do nothing.
  */
 int interrupt_catch(void);
 

@@ -42,7 +42,6 @@ libctl_a_SOURCES = \
 	%D%/session_channel.c \
 	%D%/session_private.h \
 	%D%/session_publish.c \
-	%D%/show.c %D%/show.h \
 	%D%/text.c %D%/text.h
 
 bin_PROGRAMS = amqp-execctl
@@ -59,6 +58,10 @@ tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
 tests_unit_test_publish_input_SOURCES = tests/unit/test_publish_input.c tests/unit/check_main.h tests/unit/scratch.h
 tests_unit_test_publish_input_LDADD = libctl.a libexecd.a $(CHECK_LIBS) $(CURL_LIBS) $(RABBITMQ_LIBS) $(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(THREADS_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_session
+tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/check_main.h tests/unit/fake_broker.h
+tests_unit_test_session_LDADD = $(tests_unit_test_ctl_LDADD)
 
 check_PROGRAMS += tests/unit/test_letter
 tests_unit_test_letter_SOURCES = tests/unit/test_letter.c

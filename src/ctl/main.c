@@ -135,10 +135,15 @@ static void append_socket(const struct arguments *args, struct strbuf *b) {
 		strbuf_append_str(b, DEFAULT_SOCKET);
 }
 
+static bool wants_colour(void) {
+	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
+}
+
 static int run_command(const struct arguments *args, const struct command *command, int argc, char **argv) {
 	CLEANUP(strbuf_free) struct strbuf path = STRBUF_INIT;
-	const char *no_colour = getenv("NO_COLOR");
-	struct ctl ctl = {.colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour)};
+	struct ctl ctl = {.colour = wants_colour()};
 	int r;
 
 	append_socket(args, &path);

@@ -3,27 +3,14 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/strbuf.h"
+#include "ctl/text.h"
 #include "message/headers.h"
 
 #define SHORT_STRING_MAX 255
-
-static int fail(char **ret_why, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static int fail(char **ret_why, const char *format, ...) {
-	CLEANUP(strbuf_free) struct strbuf raw = STRBUF_INIT, b = STRBUF_INIT;
-	va_list args;
-
-	va_start(args, format);
-	strbuf_vprintf(&raw, format, args);
-	va_end(args);
-	strbuf_append_escaped(&b, strbuf_str(&raw), raw.len);
-	return strbuf_take(&b, ret_why) < 0 ? -ENOMEM : -EINVAL;
-}
 
 static json_t *member(json_t *object, const char *name) {
 	json_t *value = json_object_get(object, name);
@@ -34,17 +21,17 @@ static json_t *member(json_t *object, const char *name) {
 /* A short string of AMQP. */
 static int read_text(json_t *value, const char *name, bool as_name, struct text *ret, char **ret_why) {
 	if (!json_is_string(value))
-		return fail(ret_why, "%s is not a string", name);
+		return text_fail(-EINVAL, ret_why, "%s is not a string", name);
 	if (json_string_length(value) > SHORT_STRING_MAX)
-		return fail(ret_why, "%s is longer than 255 bytes", name);
+		return text_fail(-EINVAL, ret_why, "%s is longer than 255 bytes", name);
 	if (as_name && strlen(json_string_value(value)) != json_string_length(value))
-		return fail(ret_why, "%s holds a NUL", name);
+		return text_fail(-EINVAL, ret_why, "%s holds a NUL", name);
 	return text_set(ret, json_string_value(value), json_string_length(value));
 }
 
 static int read_number(json_t *value, const char *name, uint64_t max, uint64_t *ret, char **ret_why) {
 	if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
-		return fail(ret_why, "%s is not a number from 0 to %ju", name, (uintmax_t)max);
+		return text_fail(-EINVAL, ret_why, "%s is not a number from 0 to %ju", name, (uintmax_t)max);
 	*ret = (uint64_t)json_integer_value(value);
 	return 0;
 }
@@ -66,7 +53,7 @@ static int read_numeric(json_t *value, const char *name, struct properties *p, c
 		p->has_priority = true;
 	} else {
 		if (n != 1 && n != 2)
-			return fail(ret_why, "delivery_mode is neither 1 (transient) nor 2 (persistent)");
+			return text_fail(-EINVAL, ret_why, "delivery_mode is neither 1 (transient) nor 2 (persistent)");
 		p->delivery_mode = (uint8_t)n;
 		p->has_delivery_mode = true;
 	}
@@ -96,13 +83,13 @@ static int read_property(const char *name, json_t *value, struct properties *p, 
 	if (strcmp(name, "expiration") == 0 && json_is_string(value) &&
 	    (json_string_length(value) == 0 || json_string_length(value) > 10 ||
 	     strspn(json_string_value(value), "0123456789") != json_string_length(value)))
-		return fail(ret_why, "expiration is not a string of digits: milliseconds");
+		return text_fail(-EINVAL, ret_why, "expiration is not a string of digits: milliseconds");
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (strcmp(texts[i].name, name) == 0)
 			return read_text(value, name, false, texts[i].to, ret_why);
 	if (strcmp(name, "timestamp") == 0 || strcmp(name, "priority") == 0 || strcmp(name, "delivery_mode") == 0)
 		return read_numeric(value, name, p, ret_why);
-	return fail(ret_why, "there is no property \"%s\"", name);
+	return text_fail(-EINVAL, ret_why, "there is no property \"%s\"", name);
 }
 
 static int read_properties(json_t *object, struct properties *p, char **ret_why) {
@@ -111,14 +98,14 @@ static int read_properties(json_t *object, struct properties *p, char **ret_why)
 	int r = 0;
 
 	if (properties && !json_is_object(properties))
-		return fail(ret_why, "properties are not an object");
+		return text_fail(-EINVAL, ret_why, "properties are not an object");
 	for (void *i = json_object_iter(properties); r == 0 && i; i = json_object_iter_next(properties, i))
 		r = read_property(json_object_iter_key(i), json_object_iter_value(i), p, ret_why);
 	if (r < 0 || !headers)
 		return r;
 	p->has_headers = true;
 	r = headers_from_json(headers, &p->headers, &why);
-	return r == -EINVAL ? fail(ret_why, "%s", why) : r;
+	return r == -EINVAL ? text_fail(-EINVAL, ret_why, "%s", why) : r;
 }
 
 int message_line_set_body(struct message *m, const void *data, size_t len) {
@@ -135,16 +122,16 @@ static int read_body(json_t *object, struct message *m, char **ret_why) {
 	int r;
 
 	if (text && base64)
-		return fail(ret_why, "it has both a body and a body_base64");
+		return text_fail(-EINVAL, ret_why, "it has both a body and a body_base64");
 	if (!text && !base64)
-		return fail(ret_why, "it has neither a body nor a body_base64");
+		return text_fail(-EINVAL, ret_why, "it has neither a body nor a body_base64");
 	if (!json_is_string(text ? text : base64))
-		return fail(ret_why, "the body is not a string");
+		return text_fail(-EINVAL, ret_why, "the body is not a string");
 	if (text)
 		return message_line_set_body(m, json_string_value(text), json_string_length(text));
 	r = base64_decode(&b, json_string_value(base64), json_string_length(base64));
 	if (r == -EINVAL)
-		return fail(ret_why, "body_base64 is not base64");
+		return text_fail(-EINVAL, ret_why, "body_base64 is not base64");
 	return r < 0 ? r : message_line_set_body(m, b.data, b.len);
 }
 
@@ -153,7 +140,7 @@ static int read_object(json_t *object, struct message *m, char **ret_why) {
 	int r = 0;
 
 	if (!json_is_object(object))
-		return fail(ret_why, "it is not an object");
+		return text_fail(-EINVAL, ret_why, "it is not an object");
 	if (exchange)
 		r = read_text(exchange, "exchange", true, &m->exchange, ret_why);
 	if (r == 0 && key)
@@ -175,7 +162,7 @@ int message_line_parse(const char *line, size_t len, struct message **ret, char 
 	if (!object)
 		return json_error_code(&error) == json_error_out_of_memory
 			       ? -ENOMEM
-			       : fail(ret_why, "no JSON: %s (at byte %d)", error.text, error.position);
+			       : text_fail(-EINVAL, ret_why, "no JSON: %s (at byte %d)", error.text, error.position);
 	r = read_object(object, m, ret_why);
 	json_decref(object);
 	if (r == 0)

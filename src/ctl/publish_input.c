@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "base/fd.h"
 #include "base/strbuf.h"
 #include "ctl/message_line.h"
+#include "ctl/text.h"
 
 #define PIECE 65536
 
@@ -53,19 +53,6 @@ int publish_input_fd(const struct publish_input *i) {
 	return i->fd;
 }
 
-static int fail(int r, char **ret_why, const char *format, ...) PRINTF_LIKE(3, 4);
-
-static int fail(int r, char **ret_why, const char *format, ...) {
-	CLEANUP(strbuf_free) struct strbuf raw = STRBUF_INIT, b = STRBUF_INIT;
-	va_list args;
-
-	va_start(args, format);
-	strbuf_vprintf(&raw, format, args);
-	va_end(args);
-	strbuf_append_escaped(&b, strbuf_str(&raw), raw.len);
-	return strbuf_take(&b, ret_why) < 0 ? -ENOMEM : r;
-}
-
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
 static bool reads_files(const struct publish_input *i) {
@@ -92,7 +79,8 @@ static int open_next(struct publish_input *i, char **ret_why) {
 		int error = errno;
 
 		i->fd = fd_close(i->fd);
-		return fail(o->mode == PUBLISH_FILES ? -EINVAL : -EIO, ret_why, "%s: %s", i->name, strerror(error));
+		return text_fail(o->mode == PUBLISH_FILES ? -EINVAL : -EIO, ret_why, "%s: %s", i->name,
+				 strerror(error));
 	}
 	i->regular = S_ISREG(st.st_mode);
 	i->at_end = i->skipping = false;
@@ -124,8 +112,8 @@ static int read_piece(struct publish_input *i, char **ret_why) {
 		int error = errno;
 
 		close_this(i);
-		return fail(i->options->mode == PUBLISH_FILES ? -EINVAL : -EIO, ret_why, "%s: %s", i->name,
-			    strerror(error));
+		return text_fail(i->options->mode == PUBLISH_FILES ? -EINVAL : -EIO, ret_why, "%s: %s", i->name,
+				 strerror(error));
 	}
 	/* What was taken makes room. */
 	if (i->start > 0) {
@@ -162,7 +150,7 @@ static int next_whole(struct publish_input *i, struct message **ret, char **ret_
 			return r;
 		if (i->data.len > MESSAGE_LINE_MAX) {
 			close_this(i);
-			return fail(-EINVAL, ret_why, "%s: larger than %zu bytes", i->name, MESSAGE_LINE_MAX);
+			return text_fail(-EINVAL, ret_why, "%s: larger than %zu bytes", i->name, MESSAGE_LINE_MAX);
 		}
 	}
 	r = make_message(i->data.data, i->data.len, ret);
@@ -201,8 +189,8 @@ static int next_line(struct publish_input *i, const char **ret, size_t *ret_len,
 		if (i->data.len - i->start > MESSAGE_LINE_MAX) {
 			i->skipping = true;
 			i->line++;
-			return fail(-EINVAL, ret_why, "%s, line %llu: longer than %zu bytes", i->name, i->line,
-				    MESSAGE_LINE_MAX);
+			return text_fail(-EINVAL, ret_why, "%s, line %llu: longer than %zu bytes", i->name, i->line,
+					 MESSAGE_LINE_MAX);
 		}
 		r = read_piece(i, ret_why);
 		if (r < 0)
@@ -218,7 +206,7 @@ static int parse_line(struct publish_input *i, const char *line, size_t len, str
 		return make_message(line, len, ret);
 	r = message_line_parse(line, len, ret, &why);
 	if (r == -EINVAL)
-		return fail(r, ret_why, "%s, line %llu: %s", i->name, i->line, why);
+		return text_fail(r, ret_why, "%s, line %llu: %s", i->name, i->line, why);
 	return r;
 }
 
@@ -266,7 +254,7 @@ static int next_any(struct publish_input *i, struct message **ret, char **ret_wh
 static int in_words(int r, const char *name, char **ret_why) {
 	if (r >= 0 || r == -ENOMEM || r == -EAGAIN || *ret_why)
 		return r;
-	return fail(-EINVAL, ret_why, "%s: %s", name ? name : "a message cannot be kept", strerror(-r));
+	return text_fail(-EINVAL, ret_why, "%s: %s", name ? name : "a message cannot be kept", strerror(-r));
 }
 
 int publish_input_next(struct publish_input *i, struct message **ret, char **ret_why) {

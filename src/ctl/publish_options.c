@@ -20,6 +20,8 @@
 #define IN_FLIGHT_DEFAULT 256
 #define IN_FLIGHT_MAX 65535
 #define RATE_MAX 1e6
+/* One in 11 days; and what can be reckoned with. */
+#define RATE_MIN 1e-6
 #define PERSISTENT 2
 #define TRANSIENT 1
 
@@ -277,7 +279,7 @@ static int set_rate(const struct command *command, const char *value, double *re
 	size_t len = strlen(value);
 	CLEANUP(free) char *number = strndup(value, len > 2 && strcmp(value + len - 2, "/s") == 0 ? len - 2 : len);
 
-	if (!number || parse_float(number, ret) < 0 || !(*ret > 0 && *ret <= RATE_MAX))
+	if (!number || parse_float(number, ret) < 0 || !(*ret >= RATE_MIN && *ret <= RATE_MAX))
 		return command_usage(command, "--rate takes a number of messages a second");
 	return 0;
 }

@@ -41,7 +41,9 @@ struct replay {
 	uint64_t unsure;        /* acknowledged, but not known to have come through */
 	uint64_t complaints;
 	int status;    /* of the first failure */
-	bool out_over; /* the channel for publishing is gone */
+	bool out_over; /* the channel for publishing is gone, */
+	bool out_told; /* and why was told */
+	bool late;     /* the broker was waited for for long enough */
 };
 
 /* What goes where: borrowed. */
@@ -87,12 +89,19 @@ static void on_settled(uint64_t number, enum session_result result, const char *
 			continue;
 		f->settled = true;
 		f->result = result;
+		/* Not permitted, for example. */
+		if (result == SESSION_REFUSED)
+			fail(r, session_exit_status(r->session));
 		if (result == SESSION_RETURNED || result == SESSION_NACKED || result == SESSION_REFUSED)
 			leave(r, f->id, reason ? reason : session_result_to_string(result));
-		/* If the connection is lost, the call that finds out says so. */
-		if (result == SESSION_UNKNOWN && session_is_up(r->session) && r->status == 0) {
+		r->out_told |= result == SESSION_REFUSED;
+		/* If the connection is lost, the call that finds out says so; if it is us who close the channel, there
+		 * was a reason. */
+		if (result == SESSION_UNKNOWN && session_is_up(r->session) && !session_channel_is_open(r->out) &&
+		    !r->out_told) {
 			command_complain("%s", reason ? reason : "no answer");
-			fail(r, EXIT_FAILURE);
+			fail(r, session_exit_status(r->session));
+			r->out_told = true;
 		}
 		return;
 	}
@@ -262,11 +271,36 @@ static bool wants_more(const struct replay *r) {
 	return !r->out_over && res->taken < res->there && (!has_enough(r) || (r->o->dry_run && res->counted));
 }
 
+/* What is done with one that was taken. */
+static int deal_with(struct replay *r, struct message *m) {
+	char id[4 * ID_SHOWN + 1];
+	struct letter l;
+	int status;
+
+	if (has_enough(r)) {
+		r->result->beyond++;
+		return 0;
+	}
+	letter_read(m, &l);
+	r->result->counted |= l.counted;
+	status = filter_match(r->o->filter, m, &l, r->o->now_sec);
+	if (status < 0)
+		return status;
+	if (status == 0) {
+		r->result->other++;
+		return 0;
+	}
+	describe(m, r->result->taken, id, sizeof(id));
+	if (m->body_state != BODY_COMPLETE) {
+		leave(r, id, m->body_error ? strerror(m->body_error) : "its body is too large");
+		return 0;
+	}
+	return move(r, m, &l, id);
+}
+
 /* 1: there may be another one. */
 static int take_next(struct replay *r) {
 	CLEANUP(message_free) struct message *m = NULL;
-	char id[4 * ID_SHOWN + 1];
-	struct letter l;
 	uint64_t left;
 	int status = session_get(r->in, r->o->queue, &m, &left);
 
@@ -278,27 +312,11 @@ static int take_next(struct replay *r) {
 		return 0;
 	r->result->taken++;
 	status = held_add(&r->held, m->delivery_tag);
+	if (status == 0)
+		status = deal_with(r, m);
+	/* It was not published, and goes back as if it had not been taken. */
 	if (status < 0)
-		return status;
-	if (has_enough(r)) {
 		r->result->beyond++;
-		return 1;
-	}
-	letter_read(m, &l);
-	r->result->counted |= l.counted;
-	status = filter_match(r->o->filter, m, &l, r->o->now_sec);
-	if (status < 0)
-		return status;
-	if (status == 0) {
-		r->result->other++;
-		return 1;
-	}
-	describe(m, r->result->taken, id, sizeof(id));
-	if (m->body_state != BODY_COMPLETE) {
-		leave(r, id, m->body_error ? strerror(m->body_error) : "its body is too large");
-		return 1;
-	}
-	status = move(r, m, &l, id);
 	return status < 0 ? status : 1;
 }
 
@@ -318,9 +336,10 @@ static int await_one(struct replay *r) {
 static int work(struct replay *r) {
 	int status = 0;
 
-	while (status >= 0 && wants_more(r)) {
-		status = settle(r);
-		if (status < 0)
+	for (;;) {
+		status = status < 0 ? status : settle(r);
+		/* What was settled may have ended the channel. */
+		if (status < 0 || !wants_more(r))
 			break;
 		if (r->in_flight >= r->window) {
 			status = await_one(r);
@@ -338,13 +357,14 @@ static int land(struct replay *r, int before) {
 	int status = settle(r);
 
 	session_ignore_signals(r->session);
-	if (before != -ETIME)
-		r->progress_usec = clock_now_usec();
+	r->progress_usec = clock_now_usec();
+	r->late = before == -ETIME || before == -ETIMEDOUT;
 	while (status == 0 && r->in_flight > 0) {
-		status = before == -ETIME ? before : await_one(r);
+		status = r->late ? -ETIME : await_one(r);
 		if (status == 0)
 			status = settle(r);
 	}
+	r->late |= status == -ETIME;
 	/* A connection that was lost has settled the others meanwhile. */
 	(void)settle(r);
 	r->result->unknown += r->in_flight;
@@ -355,6 +375,11 @@ static int give_back(struct replay *r) {
 	bool open;
 	int status;
 
+	/* Who has stopped to read answers nothing, either; what was sent to him he may read later. */
+	if (r->late && session_blocked(r->session)) {
+		r->out_told = true;
+		session_give_up(r->session, "the broker takes no publications for now");
+	}
 	if (r->out)
 		(void)session_channel_close(r->out);
 	if (!r->in)
@@ -387,7 +412,7 @@ end:
 }
 
 static void note(struct replay *r, int status) {
-	if (status == -ETIME)
+	if (status == -ETIME || (status == -EREMOTEIO && r->out_told))
 		return;
 	if (status == -EINTR) {
 		r->result->interrupted = true;

@@ -108,7 +108,8 @@ static int watch(struct screen *s, int fd) {
 }
 
 int screen_new(bool wanted, struct screen **ret) {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH};
+	static const int signals[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
+				      SIGUSR2, SIGALRM, SIGTSTP, SIGCONT, SIGWINCH};
 	CLEANUP(screen_free) struct screen *s = calloc(1, sizeof(*s));
 	sigset_t mask;
 	int r;

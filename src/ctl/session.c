@@ -54,9 +54,21 @@ const char *session_blocked(const struct session *s) {
 	return s->blocked ? s->blocked_reason : NULL;
 }
 
+void session_watch_blocked(struct session *s, void (*changed)(void *userdata), void *userdata) {
+	s->blocked_changed = changed;
+	s->blocked_userdata = userdata;
+}
+
+static void set_blocked(struct session *s, bool blocked) {
+	s->blocked = blocked;
+	if (s->blocked_changed)
+		s->blocked_changed(s->blocked_userdata);
+}
+
 void session_ignore_signals(struct session *s) {
-	interrupt_clear();
+	/* In this order: one that comes between the two counts, and is seen without the pipe. */
 	s->signals = interrupt_count();
+	interrupt_clear();
 }
 
 bool session_interrupted(const struct session *s) {
@@ -149,9 +161,17 @@ int session_connect(struct session *s) {
 }
 
 int session_lost(struct session *s) {
-	bool refused = s->close_code == AMQP_ACCESS_REFUSED || s->close_code == AMQP_NOT_ALLOWED;
+	/* Not s->close_code, which may be that of a channel long ago. */
+	unsigned code = s->connection.close_code;
+	int status = EX_UNAVAILABLE;
 
-	(void)session_fail(s, 0, refused ? EX_NOPERM : EX_UNAVAILABLE, "the connection is lost: %s",
+	if (code == AMQP_ACCESS_REFUSED || code == AMQP_NOT_ALLOWED)
+		status = EX_NOPERM;
+	/* What was asked for is what ends it, and would each time: basic.get from a stream. */
+	if (code == AMQP_NOT_IMPLEMENTED)
+		status = EXIT_FAILURE;
+	(void)session_fail(s, 0, status, "%s: %s",
+			   status == EXIT_FAILURE ? "the broker has closed the connection" : "the connection is lost",
 			   s->connection.reason);
 	s->blocked = false;
 	connection_drop(&s->connection);
@@ -188,7 +208,7 @@ static int connection_frame(struct session *s, const amqp_frame_t *frame) {
 		const amqp_connection_close_t *close = frame->payload.method.decoded;
 		amqp_connection_close_ok_t ok = {0};
 
-		s->close_code = close->reply_code;
+		s->close_code = s->connection.close_code = close->reply_code;
 		error_format_text(&close->reply_text, s->close_text, sizeof(s->close_text));
 		error_from_close(close->reply_code, &close->reply_text, reason, sizeof(reason));
 		(void)connection_send(&s->connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
@@ -198,9 +218,9 @@ static int connection_frame(struct session *s, const amqp_frame_t *frame) {
 		const amqp_connection_blocked_t *blocked = frame->payload.method.decoded;
 
 		error_format_text(&blocked->reason, s->blocked_reason, sizeof(s->blocked_reason));
-		s->blocked = true;
+		set_blocked(s, true);
 	} else if (id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
-		s->blocked = false;
+		set_blocked(s, false);
 	}
 	return 0;
 }
@@ -268,7 +288,8 @@ int session_poll(struct session *s, int fd, bool want_write, unsigned signals, u
 		}
 		if (flags)
 			return flags;
-		if (n == 0 && clock_now_usec() >= deadline_usec)
+		/* Pieces of a frame that never ends are no reason to go on. */
+		if (now >= deadline_usec || (n == 0 && clock_now_usec() >= deadline_usec))
 			return session_fail(s, -ETIMEDOUT, EX_TEMPFAIL, "the time is over");
 	}
 }

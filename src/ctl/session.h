@@ -74,8 +74,11 @@ DEFINE_CLEANUP(struct session *, session_free);
 /* Connects and logs in; each of the broker's addresses gets its turn. -ECONNABORTED: none works. */
 int session_connect(struct session *s);
 
-/* All in one, for a command: finds the broker, and connects. Returns the exit status, after a complaint if it is not 0.
- */
+/* Both in one, for a command. Returns the exit status, after a complaint if it is not 0. */
+int session_open_to(struct config *config, const struct config_broker *broker, const char *command,
+		    struct session **ret);
+
+/* Finds the broker, too. */
 int session_open(const struct session_options *o, const char *command, struct session **ret);
 
 /* Why the last call failed. Never NULL; good until the next call. */
@@ -98,6 +101,9 @@ void session_give_up(struct session *s, const char *reason);
 
 /* The broker takes no publications for now (connection.blocked), and what it says about it. NULL: it does. */
 const char *session_blocked(const struct session *s);
+
+/* Has `changed` called each time that changes, within other calls of the session; it must not call any but that one. */
+void session_watch_blocked(struct session *s, void (*changed)(void *userdata), void *userdata);
 
 /* The URL of the address in use or tried last, without the password. Good until the next call. */
 const char *session_where(struct session *s);
@@ -174,8 +180,8 @@ typedef void session_settled(uint64_t number, enum session_result result, const 
 int session_confirm(struct session_channel *c, session_settled *settled, void *userdata);
 
 /* Publishes the message (borrowed), mandatory; its publications on this channel are counted from 1 on. Waits while the
- * broker takes nothing, until the deadline; once it has begun, for the
- * same span of time for each piece of the body. A failure means that this one was not published, and nothing is called
+ * broker takes nothing, or has not answered for one that nothing but headers tells from it, until the deadline; once it
+ * has begun, for the same span of time for each piece of the body. A failure means that this one was not published, and nothing is called
  * back for it; a signal counts as long as nothing of it was sent. */
 int session_publish(struct session_channel *c, const char *exchange, const char *routing_key, const struct message *m,
 		    uint64_t deadline_usec, uint64_t *ret_number);

@@ -147,14 +147,10 @@ int session_find_broker(const struct session_options *o, struct config **ret, co
 	return status;
 }
 
-int session_open(const struct session_options *o, const char *command, struct session **ret) {
-	CLEANUP(config_unref) struct config *config = NULL;
+int session_open_to(struct config *config, const struct config_broker *broker, const char *command,
+		    struct session **ret) {
 	CLEANUP(session_free) struct session *s = NULL;
-	const struct config_broker *broker;
-	int status = session_find_broker(o, &config, &broker);
 
-	if (status != 0)
-		return status;
 	if (session_new(config, broker, command, &s) < 0) {
 		command_complain("out of memory");
 		return EXIT_FAILURE;
@@ -165,4 +161,12 @@ int session_open(const struct session_options *o, const char *command, struct se
 	}
 	*ret = TAKE(s);
 	return 0;
+}
+
+int session_open(const struct session_options *o, const char *command, struct session **ret) {
+	CLEANUP(config_unref) struct config *config = NULL;
+	const struct config_broker *broker;
+	int status = session_find_broker(o, &config, &broker);
+
+	return status ? status : session_open_to(config, broker, command, ret);
 }

@@ -18,6 +18,8 @@ struct session {
 	unsigned signals;                                       /* so many were seen, and are ignored */
 	bool blocked;
 	char blocked_reason[REASON_MAX];
+	void (*blocked_changed)(void *userdata); /* NULL: nobody wants to know */
+	void *blocked_userdata;
 	char reason[REASON_MAX];
 	unsigned close_code;
 	char close_text[REASON_MAX];
@@ -41,7 +43,8 @@ struct arrival {
 struct sent {
 	struct list node;
 	uint64_t number;
-	uint64_t digest; /* of what the broker returns of it, when it does */
+	uint64_t digest;  /* of what the broker returns of it, when it does, as far as we can compare that */
+	uint64_t headers; /* likewise of its headers, which we cannot */
 	bool returned;
 };
 
@@ -76,6 +79,8 @@ struct session_channel {
 	uint64_t published;
 	struct list sent; /* struct sent, owned, in the order of their numbers */
 	size_t n_sent;
+	uint64_t headers; /* of the first of them, since there were none; and whether there were others since */
+	bool mixed;
 	struct returned returned;
 	bool held; /* channel.flow */
 };

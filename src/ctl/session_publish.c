@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/strbuf.h"
 #include "broker/content.h"
 #include "broker/request.h"
 #include "ctl/session_private.h"
+
+#define NO_ROUTE "no queue would get it"
 
 static const char *const result_names[] = {
 	[SESSION_CONFIRMED] = "confirmed", [SESSION_RETURNED] = "returned", [SESSION_NACKED] = "nacked",
@@ -72,7 +75,7 @@ static void mark_returned(struct session_channel *c, uint64_t digest) {
 
 static void answer(struct session_channel *c, struct sent *p, bool taken) {
 	if (taken && p->returned) {
-		finish(c, p, SESSION_RETURNED, "no queue would get it");
+		finish(c, p, SESSION_RETURNED, NO_ROUTE);
 	} else if (taken) {
 		finish(c, p, SESSION_CONFIRMED, "");
 	} else {
@@ -98,21 +101,23 @@ void session_publish_end(struct session_channel *c, unsigned close_code, const c
 	bool single = c->n_sent == 1;
 
 	c->returned.state = RETURN_NONE;
-	/* Of several ones it is not known which the broker has meant, and those before that may have been taken. */
-	LIST_FOREACH (p, &c->sent, struct sent, node)
-		finish(c, p,
-		       single && soft ? SESSION_REFUSED
-		       : p->returned  ? SESSION_RETURNED
-				      : SESSION_UNKNOWN,
-		       p->returned && !soft ? "no queue would get it" : reason);
+	/* Of several ones it is not known which the broker has meant, and those before that may have been taken. What
+	 * was returned was neither. */
+	LIST_FOREACH (p, &c->sent, struct sent, node) {
+		if (p->returned)
+			finish(c, p, SESSION_RETURNED, NO_ROUTE);
+		else
+			finish(c, p, single && soft ? SESSION_REFUSED : SESSION_UNKNOWN, reason);
+	}
 }
 
 /* --- returned messages ------------------------------------------------------------------------------------------- */
 
 /* basic.return does not say which publication it is about. What comes back is compared with what was sent: by a hash of
- * all that tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike). Of
- * several that are alike in all of it, the broker returns the first one first, and if it was not that one, nobody can
- * tell. */
+ * all that tells messages apart (FNV-1a: against chance, not against somebody who wants two of them to be alike) but
+ * the headers, which the broker may write in another way. An exchange may look at these: so of those that are alike but
+ * for them, only one is on its way at a time. Of several that are alike in all of it, the broker returns the first one
+ * first, and if it was not that one, nobody can tell. */
 #define FNV_START UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 
@@ -154,6 +159,62 @@ static uint64_t digest_message(const char *exchange, const char *routing_key, co
 	digest = digest_text(digest, p->message_id.data, p->message_id.len);
 	digest = digest_text(digest, p->correlation_id.data, p->correlation_id.len);
 	return digest_body(digest, m);
+}
+
+/* 0: there are none. */
+static int digest_headers(const struct table *headers, uint64_t *ret) {
+	CLEANUP(strbuf_free) struct strbuf b = STRBUF_INIT;
+
+	*ret = 0;
+	for (size_t i = 0; i < headers->n; i++) {
+		const struct field *f = &headers->fields[i];
+
+		strbuf_append(&b, f->name.data, f->name.len);
+		strbuf_printf(&b, "%c%d=", '\0', (int)f->kind);
+		if (field_format(f, &b) < 0)
+			return -ENOMEM;
+		strbuf_append_char(&b, '\0');
+	}
+	if (b.failed)
+		return -ENOMEM;
+	if (headers->n > 0)
+		*ret = digest_text(FNV_START, b.data, b.len);
+	return 0;
+}
+
+/* Most have the same headers, or none. */
+static bool may_have_twins(struct session_channel *c, const struct sent *new) {
+	if (c->n_sent == 0) {
+		c->headers = new->headers;
+		c->mixed = false;
+	}
+	c->mixed |= new->headers != c->headers;
+	return c->mixed;
+}
+
+/* Until none is on its way that could be taken for this one if it is returned; for the time of `patience_usec` after
+ * each answer. */
+static int await_twins(struct session_channel *c, const struct sent *new, uint64_t patience_usec) {
+	uint64_t deadline = clock_add_usec(clock_now_usec(), patience_usec);
+
+	while (may_have_twins(c, new)) {
+		size_t before = c->n_sent;
+		bool found = false;
+		int r;
+
+		LIST_FOREACH (p, &c->sent, struct sent, node)
+			found |= p->digest == new->digest && p->headers != new->headers;
+		if (!found)
+			break;
+		r = session_poll(c->session, -1, false, 0, deadline);
+		if (r >= 0)
+			r = session_channel_usable(c);
+		if (r < 0)
+			return r;
+		if (c->n_sent < before)
+			deadline = clock_add_usec(clock_now_usec(), patience_usec);
+	}
+	return 0;
 }
 
 void session_publish_return(struct session_channel *c, const amqp_basic_return_t *m) {
@@ -266,13 +327,15 @@ int session_publish(struct session_channel *c, const char *exchange, const char 
 		s->exit_status = r == -EMSGSIZE ? EXIT_FAILURE : s->exit_status;
 		return r;
 	}
-	r = await_room(c, false, deadline_usec);
-	if (r < 0)
-		return r;
 	p = calloc(1, sizeof(*p));
-	if (!p)
+	if (!p || digest_headers(&m->properties.headers, &p->headers) < 0)
 		return session_fail(s, -ENOMEM, EXIT_FAILURE, "out of memory");
 	p->digest = digest_message(exchange, routing_key, m);
+	r = await_twins(c, p, patience);
+	if (r == 0)
+		r = await_room(c, false, clock_add_usec(clock_now_usec(), patience));
+	if (r < 0)
+		return r;
 	if (m->body_size == 0) {
 		p->number = ++c->published;
 		list_append(&c->sent, &TAKE(p)->node);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "ctl/text.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <wchar.h>
@@ -77,6 +79,18 @@ void text_append_line(struct strbuf *b, const char *s) {
 		strbuf_append_char(b, '\\');
 		s += len + 1;
 	}
+}
+
+int text_fail(int r, char **ret_why, const char *format, ...) {
+	CLEANUP(strbuf_free) struct strbuf raw = STRBUF_INIT, line = STRBUF_INIT;
+	va_list args;
+
+	va_start(args, format);
+	strbuf_vprintf(&raw, format, args);
+	va_end(args);
+	text_append_line(&line, strbuf_str(&raw));
+	*ret_why = NULL;
+	return raw.failed || strbuf_take(&line, ret_why) < 0 ? -ENOMEM : r;
 }
 
 void text_append_age(struct strbuf *b, uint64_t seconds) {

@@ -2,6 +2,7 @@
 /* Text for people at a terminal. */
 #pragma once
 
+#include "base/macro.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ void text_append(struct strbuf *b, const char *s);
 
 /* The same for a line that the daemon has escaped already: backslashes are left alone. */
 void text_append_line(struct strbuf *b, const char *s);
+
+/* Sets *ret_why, which is the caller's then, to these words on one printable line, and returns r; NULL and -ENOMEM. */
+int text_fail(int r, char **ret_why, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Appends a span of time as people say it: "35s", "12min", "3h 05min", "12d 4h". */
 void text_append_age(struct strbuf *b, uint64_t seconds);

@@ -79,5 +79,5 @@ class Socket:
 
 
 def environment(**more):
-    clean = {k: v for k, v in os.environ.items() if k not in ("AMQP_EXECCTL_SOCKET", "NO_COLOR", "RUNTIME_DIRECTORY")}
+    clean = {k: v for k, v in os.environ.items() if k not in ("AMQP_EXECCTL_SOCKET", "NO_COLOR", "RUNTIME_DIRECTORY", "TERM")}
     return {**clean, **more}

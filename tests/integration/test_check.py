@@ -116,6 +116,35 @@ def test_all_is_well_and_nothing_is_changed(check, rabbit, name):
     assert (body, method.redelivered, method.message_count) == (b"1", False, 2)
 
 
+def test_what_may_go_with_a_question_stays(check, rabbit, name):
+    """Queues that are deleted with their last consumer, an exchange that is deleted with its last binding, consumers that want to be
+    alone, streams, and messages that an alternate exchange would get."""
+    ch, exchange, caught, internal = rabbit.channel, name("exchange"), rabbit.declare(name("caught")), name("internal")
+    ch.exchange_declare(alternate := name("alternate"), "fanout", auto_delete=True)
+    ch.queue_bind(caught, alternate)
+    ch.exchange_declare(exchange, "topic", auto_delete=True, arguments={"alternate-exchange": alternate})
+    ch.exchange_declare(internal, "fanout", internal=True, auto_delete=True)
+    ch.queue_bind(caught, internal)
+    kinds = {"expires": {"x-expires": 600000}, "single": {"x-single-active-consumer": True}, "stream": {"x-queue-type": "stream"},
+             "full": {"x-max-length": 1, "x-overflow": "reject-publish"}, "deleted": {}, "alone": {}}
+    queues = []
+    for kind, arguments in kinds.items():
+        queue = name(kind)
+        ch.queue_declare(queue, durable=kind != "deleted", auto_delete=kind == "deleted", arguments=arguments)
+        rabbit.queues.append(queue)
+        ch.queue_bind(queue, exchange, "a.b")
+        queues.append(full(queue, exchange))
+    for n, exclusive in ((1, False), (5, True)):
+        ch.basic_consume(queues[n]["name"], lambda *_: None, exclusive=exclusive, consumer_tag=name("tag"))
+    queues[0]["dead_letter"] = {"exchange": internal}
+    before = state(rabbit)
+    result = check(queues)
+    assert state(rabbit) == before
+    assert {(f["what"], f["queue"]) for f in result.of("error")} == {("dead_letter", queues[0]["name"])}, result.findings
+    assert "internal exchange" in result.error("dead_letter"), result.findings
+    assert "permission" not in result.of("error")[0]["hint"]
+
+
 @pytest.mark.parametrize("user, wrong", [
     ("mute", {"consume", "binding", "retry"}),
     ("reader", {"binding", "retry", "dead_letter", "reply", "forward"}),

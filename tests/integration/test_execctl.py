@@ -187,6 +187,7 @@ def test_colours_for_people_only(control):
     assert "\033[32mconsuming\033[0m" in on_terminal("status", path=control.path)[1]
     assert "\033" not in on_terminal("status", path=control.path, NO_COLOR="1")[1]
     assert "\033" in on_terminal("status", path=control.path, NO_COLOR="")[1]
+    assert "\033" not in on_terminal("status", path=control.path, TERM="dumb")[1]
     assert "\033" not in run("status", path=control.path).stdout
 
 

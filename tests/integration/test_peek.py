@@ -151,6 +151,15 @@ def test_what_cannot_be(broker, rabbit, name):
     assert execctl(broker, "peek", queue).stdout == "0 of 0 messages\n"
     assert execctl(broker, "peek", queue, "--json").stdout == ""
     assert "404" in execctl(broker, "peek", name("missing"), status=1).stderr
+    assert "missing\\x1b[31m" in execctl(broker, "peek", name("missing\x1b[31m"), status=1).stderr
+    # A broker that says no is no broker that cannot be reached, for which somebody may try again and again.
+    stream = name("stream")
+    rabbit.declare(stream, "stream")
+    rabbit.publish(stream, "x")
+    rabbit.wait_depth(stream, 1)
+    assert "not supported by stream queues" in execctl(broker, "peek", stream, status=1).stderr
+    rabbit.channel.queue_declare(locked := name("locked"), exclusive=True)
+    assert "405 RESOURCE_LOCKED" in execctl(broker, "peek", locked, status=1).stderr
     for wrong in (["peek"], ["peek", "a", "b"], ["peek", ""], ["peek", "--count", "0", "q"], ["peek", "--count", "x", "q"],
                   ["peek", "--body-size", "much", "q"], ["peek", "--header", "x", "q"], ["peek", "--older-than", "soon", "q"]):
         assert 'Try "amqp-execctl peek --help".' in execctl(broker, *wrong, status=64).stderr

@@ -211,6 +211,17 @@ def test_unroutable(broker, rabbit, name):
     assert sorted(map(int, bodies(rabbit, good))) == sorted(set(range(1, 501)) - lost)
 
 
+def test_unroutable_for_its_headers(broker, rabbit, name):
+    """The broker does not say which one it returns, and nothing but a header tells them apart."""
+    queue, exchange = rabbit.declare(name()), name("exchange")
+    rabbit.channel.exchange_declare(exchange, "headers", auto_delete=True)
+    rabbit.channel.queue_bind(queue, exchange, arguments={"x-match": "all", "size": 1})
+    sizes = [1 + (i % 7 == 3) for i in range(200)]
+    done = publish(broker, "--exchange", exchange, "--routing-key", "", "--json-lines",
+                   data="\n".join(json.dumps({"body": "", "headers": {"size": size}}) for size in sizes))
+    assert done.missing() == {n: "returned" for n, size in enumerate(sizes, 1) if size == 2}, done.err
+
+
 def test_refused(broker, rabbit, name):
     """An exchange that is not there, another user's name: that one is missing, the others are not."""
     queue = rabbit.declare(name())
@@ -318,13 +329,19 @@ def test_nobody_sees_the_password(broker, rabbit, name):
     assert p.end().returncode == 0
 
 
-def test_a_signal(broker, rabbit, name, tmp_path):
+def interruptible():
+    """SIGINT is ignored where the tests run in the background of a shell, and by all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_a_signal(broker, rabbit, name, tmp_path, sig):
     """What is confirmed is counted, and the rest is told to the last one."""
     queue, path = rabbit.declare(name()), tmp_path / "lines"
     path.write_text("".join(f"{i}\n" for i in range(1, 5001)))
-    p = Publish(broker.url, "--queue", queue, "--rate", "50", "--lines", path)
+    p = Publish(broker.url, "--queue", queue, "--rate", "50", "--lines", path, preexec_fn=interruptible)
     wait_until(lambda: rabbit.depth(queue) >= 5)
-    p.send_signal(signal.SIGTERM)  # SIGINT may be ignored where the tests run in the background
+    p.send_signal(sig)
     p.end()
     missing = p.missing()
     assert p.returncode == 1 and set(missing.values()) == {"not sent"}, p.err
@@ -399,7 +416,9 @@ def test_a_broker_that_is_killed(fragile, fragile_rabbit, name, tmp_path):
     """Every message is confirmed or missing, none is both; and what is confirmed is there when the broker is back."""
     queue, path, n = fragile_rabbit.declare(name()), tmp_path / "lines", 200000
     path.write_text("".join(f"{i}\n" for i in range(1, n + 1)))
-    p = Publish(fragile.url, "--queue", queue, "--lines", path)
+    fragile.ctl("eval", "mnesia:sync_log().")  # a queue that was just declared may not outlive the broker
+    # At this rate it takes 50 seconds, so that it is in the middle of it, however slow the machine is.
+    p = Publish(fragile.url, "--queue", queue, "--rate", "4000", "--lines", path)
     wait_until(lambda: fragile_rabbit.depth(queue) >= 500, what="messages in the queue")
     fragile.kill()
     p.end()

@@ -154,6 +154,22 @@ def test_what_nobody_would_get_stays(broker, rabbit, name):
     assert "404" in done.stderr and rabbit.depth(dead) == 1
 
 
+def test_nobody_reads_what_it_says(broker, rabbit, name):
+    """As after "2>&1 | head": it goes on to the end."""
+    work, gone, dead = name("work"), name("gone"), name("dead")
+    bury(rabbit, gone, dead, 3)
+    rabbit.channel.queue_delete(gone)
+    rabbit.declare(work)
+    rabbit.publish(dead, "x", message_id="good", headers={"x-execd-queue": work, "x-execd-attempts": 1})
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen([CONTROL, "replay", dead, "--yes"], stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
+                          env=environment(broker)) as process:
+        os.close(writer)
+        assert process.wait(PATIENCE) == 1
+    assert drain(rabbit, work) == ["good"] and drain(rabbit, dead) == ["m0", "m1", "m2"]
+
+
 def test_a_queue_that_refuses(broker, rabbit, name):
     work, dead = name("work"), name("dead")
     sent = bury(rabbit, work, dead, 5)
@@ -341,3 +357,38 @@ def test_the_broker_is_killed(fragile, fragile_rabbit, name):
     settle_down(rabbit, work, dead)
     twice = [m for m, n in account(rabbit, work, dead, sent).items() if n > 1]
     assert len(twice) <= WINDOW
+
+
+def test_a_user_who_may_not_publish(broker, rabbit, name):
+    work, dead, user = name("work"), name("dead"), name("user")
+    sent = bury(rabbit, work, dead, 3)
+    broker.ctl("add_user", user, "secret")
+    try:
+        broker.ctl("set_permissions", user, "^$", "^$", ".*")
+        done = execctl(broker.url.replace("guest:guest", f"{user}:secret"), "replay", dead, "--yes", status=77)
+        assert "replayed 0 messages" in done.stdout and "403 ACCESS_REFUSED" in done.stderr, done
+        assert drain(rabbit, dead) == sent
+    finally:
+        broker.ctl("delete_user", user)
+
+
+def test_a_blocked_broker(fragile, fragile_rabbit, name):
+    """While the broker's memory is short it does not read: that is waited for, and nothing is lost or there twice."""
+    rabbit = fragile_rabbit
+    work, dead = name("work"), name("dead")
+    sent = bury(rabbit, work, dead, 30)
+
+    def block():
+        fragile.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+
+    try:
+        with Trap(fragile.port, PUBLISH, 9, block, True).open() as trap:
+            process = launch(trap.url, "replay", dead, "--yes")
+            wait_until(lambda: "blocked" in fragile.ctl("list_connections", "state"), what="a blocked connection")
+            assert process.poll() is None
+            fragile.ctl("set_vm_memory_high_watermark", "0.6")
+            out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        fragile.ctl("set_vm_memory_high_watermark", "0.6")
+    assert trap.sprung and process.returncode == 0, out + err
+    assert drain(rabbit, work) == sent and not drain(rabbit, dead)

@@ -118,12 +118,12 @@ def test_the_terminal_is_given_back(control, terminal):
     """After q, after Ctrl-C, after a signal, and while it is suspended."""
     t = terminal(100, 50)
     t.run("echo what-was-before")
-    for end, status in (("q", 0), ("C-c", 0), ("TERM", 143), ("HUP", 129)):
+    for end, status in (("q", 0), ("C-c", 0), ("TERM", 143), ("HUP", 129), ("USR1", 138)):
         t.run(f"{command(control.path, 'status', '--watch')}; echo status $?-{end}")
         text = t.wait("mail", "q: quit")
         assert "what-was-before" not in text
         wait_until(lambda: t.state() == (False, True), what="no cursor, another screen")
-        if len(end) > 3 or end in ("TERM", "HUP"):
+        if end in ("TERM", "HUP", "USR1"):
             found = subprocess.run(["pgrep", "-f", f"^{EXECCTL} --socket {control.path} status --watch"], capture_output=True, text=True, check=True)
             os.kill(int(found.stdout), getattr(signal, f"SIG{end}"))
         else:

@@ -28,6 +28,7 @@
 #define FAKE_BASIC_QOS (60 << 16 | 10)
 #define FAKE_BASIC_CONSUME (60 << 16 | 20)
 #define FAKE_BASIC_CANCEL (60 << 16 | 30)
+#define FAKE_BASIC_GET (60 << 16 | 70)
 #define FAKE_NAMES 64
 #define FAKE_UNSETTLED 1024
 
@@ -57,6 +58,8 @@ struct fake_broker {
 	const char *product;         /* that it says it is; NULL: nothing */
 	unsigned channel_max;        /* 0: 2047 */
 	unsigned deliveries;         /* messages sent after each basic.consume */
+	unsigned messages;           /* that basic.get finds, one after the other; after them the queue is empty */
+	bool count_requeued;         /* `depth` grows by what is requeued by basic.nack */
 	uint64_t tags_before;        /* what the first tag of a channel comes after */
 	bool garbage_after_delivery; /* a body frame out of place, once */
 	bool repeat_tag;             /* the second message has the tag of the first, once */
@@ -159,23 +162,10 @@ static inline bool fake_read(int fd, void *data, size_t len) {
 	return recv(fd, data, len, MSG_WAITALL) == (ssize_t)len;
 }
 
-static inline void fake_deliver(struct fake_broker *f, int fd, unsigned channel) {
-	struct fake_deliveries *d = &f->deliveries_of[channel];
-	struct fake_buffer b = fake_method(60, 60);
+/* Header and body of a message of 5 bytes. */
+static inline void fake_hello(int fd, unsigned channel) {
+	struct fake_buffer b = {.len = 0};
 
-	if (f->repeat_tag && d->n == 1)
-		f->repeat_tag = false;
-	else
-		d->tag++;
-	if (d->n < FAKE_UNSETTLED)
-		d->unsettled[d->n++] = d->tag;
-	fake_put_short(&b, "fake-tag");
-	fake_put_number(&b, d->tag, 8);
-	fake_put_number(&b, 0, 1);
-	fake_put_short(&b, "");
-	fake_put_short(&b, "work");
-	(void)fake_send(fd, 1, channel, &b);
-	b.len = 0;
 	fake_put_number(&b, 60, 2);
 	fake_put_number(&b, 0, 2);
 	fake_put_number(&b, 5, 8);
@@ -184,6 +174,48 @@ static inline void fake_deliver(struct fake_broker *f, int fd, unsigned channel)
 	b.len = 0;
 	fake_put(&b, "hello", 5);
 	(void)fake_send(fd, 3, channel, &b);
+}
+
+static inline uint64_t fake_next_tag(struct fake_broker *f, unsigned channel) {
+	struct fake_deliveries *d = &f->deliveries_of[channel];
+
+	if (f->repeat_tag && d->n == 1)
+		f->repeat_tag = false;
+	else
+		d->tag++;
+	if (d->n < FAKE_UNSETTLED)
+		d->unsettled[d->n++] = d->tag;
+	return d->tag;
+}
+
+static inline void fake_deliver(struct fake_broker *f, int fd, unsigned channel) {
+	struct fake_buffer b = fake_method(60, 60);
+
+	fake_put_short(&b, "fake-tag");
+	fake_put_number(&b, fake_next_tag(f, channel), 8);
+	fake_put_number(&b, 0, 1);
+	fake_put_short(&b, "");
+	fake_put_short(&b, "work");
+	(void)fake_send(fd, 1, channel, &b);
+	fake_hello(fd, channel);
+}
+
+static inline bool fake_get(struct fake_broker *f, int fd, unsigned channel) {
+	struct fake_buffer b = fake_method(60, f->messages ? 71 : 72);
+
+	if (f->messages == 0) {
+		fake_put_short(&b, "");
+		return fake_send(fd, 1, channel, &b);
+	}
+	fake_put_number(&b, fake_next_tag(f, channel), 8);
+	fake_put_number(&b, 0, 1);
+	fake_put_short(&b, "");
+	fake_put_short(&b, "work");
+	fake_put_number(&b, --f->messages, 4);
+	if (!fake_send(fd, 1, channel, &b))
+		return false;
+	fake_hello(fd, channel);
+	return true;
 }
 
 static inline void fake_after_consume(struct fake_broker *f, int fd, unsigned channel) {
@@ -395,6 +427,9 @@ static inline void fake_settle(struct fake_broker *f, int fd, unsigned channel, 
 		tag = tag << 8 | arguments[i];
 	(void)snprintf(what, sizeof(what), "%s %s%" PRIu64, name, multiple ? ".." : "", tag);
 	fake_note(f, channel, what);
+	/* 0: all of them. */
+	if (multiple && tag == 0 && d->n > 0)
+		tag = d->unsettled[d->n - 1];
 	while (n < d->n && d->unsettled[n] < tag)
 		n++;
 	if (n < d->n && d->unsettled[n] == tag) {
@@ -402,6 +437,8 @@ static inline void fake_settle(struct fake_broker *f, int fd, unsigned channel, 
 		memmove(d->unsettled + first, d->unsettled + n + 1, (d->n - n - 1) * sizeof(*d->unsettled));
 		d->n -= n + 1 - first;
 		atomic_fetch_add(&f->settled, n + 1 - first);
+		if (f->count_requeued && count == &f->nacks)
+			atomic_fetch_add(&f->depth, n + 1 - first);
 	} else {
 		atomic_fetch_add(&f->unknown_tags, 1);
 		fake_send_close(fd, channel, 406, "PRECONDITION_FAILED - unknown delivery tag");
@@ -517,6 +554,8 @@ static inline bool fake_answer(struct fake_broker *f, int fd, unsigned channel, 
 			return false;
 		fake_after_consume(f, fd, channel);
 		return true;
+	case FAKE_BASIC_GET:
+		return fake_get(f, fd, channel);
 	case FAKE_BASIC_CANCEL:
 		fake_note(f, channel, "cancel");
 		if (f->mute_on_cancel) {

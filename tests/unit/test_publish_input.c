@@ -97,16 +97,21 @@ END_TEST
 
 /* --- the command line --- */
 
+/* What the options point to: it goes with the test's process, and is no leak until then. */
+static char **kept[32];
+static size_t n_kept;
+
 static int read_options(struct publish_options *o, int argc, const char **argv) {
 	char **copies = calloc((size_t)argc + 1, sizeof(*copies));
 	int status = 0, r;
 
+	ck_assert_uint_lt(n_kept, ARRAY_SIZE(kept));
+	kept[n_kept++] = copies;
 	for (int i = 0; i < argc; i++)
 		copies[i] = strdup(argv[i]);
 	optind = 0;
 	r = publish_options_read(&command, argc, copies, o, &status);
 	ck_assert_int_eq(r, status != 0);
-	/* The copies are what the options point to: they go with the test's process. */
 	return status;
 }
 #define READ(o, ...)                                                                                                   \
@@ -139,6 +144,7 @@ START_TEST(nonsense_is_wrong_usage) {
 		{"--queue", "q", "--stdin", "a"},
 		{"--queue", "q", "--rate", "nan", "a"},
 		{"--queue", "q", "--rate", "-1", "a"},
+		{"--queue", "q", "--rate", "1e-300", "a"},
 		{"--queue", "q", "--in-flight", "0", "a"},
 		{"--queue", "q", "--in-flight", "65536", "a"},
 		{"--queue", "q", "--timeout", "0", "a"},
