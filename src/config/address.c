@@ -99,7 +99,9 @@ static void read_urls(struct reader *r, const struct key *k, const config_settin
 
 /* Gives every address this user name, or where `missing` is set every one whose URL names none. */
 static void set_username(struct reader *r, struct config_broker *b, const char *username, bool missing) {
-	for (struct config_address *a = b->addresses; a < b->addresses + b->n_addresses; a++) {
+	for (size_t i = 0; i < b->n_addresses; i++) {
+		struct config_address *a = &b->addresses[i];
+
 		if (missing && a->username)
 			continue;
 		free(a->username);
@@ -109,7 +111,9 @@ static void set_username(struct reader *r, struct config_broker *b, const char *
 
 /* The same with the password. */
 static void set_password(struct reader *r, struct config_broker *b, const char *password, bool missing) {
-	for (struct config_address *a = b->addresses; a < b->addresses + b->n_addresses; a++) {
+	for (size_t i = 0; i < b->n_addresses; i++) {
+		struct config_address *a = &b->addresses[i];
+
 		if (missing && a->password)
 			continue;
 		secret_free(a->password);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Fuzz targets. In each build, replay_NAME runs the corpus of fuzz_NAME through it, as part of make check; where
-# configure was told --enable-fuzzing (clang), make fuzz lets libFuzzer look for new inputs for FUZZ_SECONDS each.
+# configure was told --enable-fuzzing (clang), make fuzz lets libFuzzer look for new inputs for FUZZ_SECONDS each. FUZZ_SEED: 0 is
+# another one each time.
 FUZZ_SECONDS = 30
+FUZZ_SEED = 0
 fuzz_targets = answer config line request show table template url
 
 check_PROGRAMS += %D%/replay_answer %D%/replay_config %D%/replay_line %D%/replay_request %D%/replay_show %D%/replay_table %D%/replay_template %D%/replay_url
@@ -51,7 +53,7 @@ fuzz: $(noinst_PROGRAMS)
 	@for target in $(fuzz_targets); do \
 		mkdir -p %D%/found/$$target && \
 		echo "fuzz_$$target: $(FUZZ_SECONDS) s" && \
-		%D%/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=8192 -print_final_stats=1 \
+		%D%/fuzz_$$target -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=8192 -print_final_stats=1 \
 			-artifact_prefix=%D%/crash-$$target- %D%/found/$$target "$(srcdir)/%D%/corpus/$$target" \
 			>%D%/$$target.out 2>&1 || { tail -n 60 %D%/$$target.out; exit 1; }; \
 		grep -aE 'stat::(number_of_executed_units|average_exec_per_sec|new_units_added)' %D%/$$target.out; \
