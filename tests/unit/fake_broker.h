@@ -406,13 +406,28 @@ static inline void fake_receive(struct fake_broker *f, int fd, unsigned type, un
 	}
 }
 
+static pthread_mutex_t fake_note_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static inline void fake_note(struct fake_broker *f, unsigned channel, const char *what) {
-	size_t len = strlen(f->told);
 	char number[16] = "";
+	size_t len;
 
 	if (channel != 1)
 		(void)snprintf(number, sizeof(number), "%u: ", channel);
+	pthread_mutex_lock(&fake_note_lock);
+	len = strlen(f->told);
 	(void)snprintf(f->told + len, sizeof(f->told) - len, "%s%s%s", len ? ", " : "", number, what);
+	pthread_mutex_unlock(&fake_note_lock);
+}
+
+/* What it was told so far, for tests that have waited for none of its counters. Good until the next call. */
+static inline const char *fake_told(struct fake_broker *f) {
+	static char copy[sizeof(f->told)];
+
+	pthread_mutex_lock(&fake_note_lock);
+	memcpy(copy, f->told, sizeof(copy));
+	pthread_mutex_unlock(&fake_note_lock);
+	return copy;
 }
 
 /* As RabbitMQ does it: also with `multiple` the tag itself must be one that is not settled. */
