@@ -156,29 +156,30 @@ static void append_names(const struct key *k, struct strbuf *b) {
 
 #define FILE_OR_CREDENTIAL "the absolute path of a file, or \"%d/NAME\" for a credential"
 
-void key_append_expected(const struct key *k, struct strbuf *b) {
-	static const char *const texts[] = {
-		[KEY_BOOL] = "true or false",
-		[KEY_PATH] = "an absolute path",
-		[KEY_INCLUDE_DIR] = "the absolute path of a folder",
-		[KEY_STATUSES] = "a status from 0 to 255, or an array or list of statuses and ranges such as \"64-78\"",
-		[KEY_FILE] = FILE_OR_CREDENTIAL,
-		[KEY_PRIVATE_FILE] = FILE_OR_CREDENTIAL,
-		[KEY_SECRET_FILE] = FILE_OR_CREDENTIAL,
-		[KEY_URL] = "a URL such as \"amqp://host:5672/vhost\"",
-		[KEY_PASSWORD] = "a string",
-		[KEY_PASSWORD_FILE] = "an absolute path",
-		[KEY_CREDENTIAL] = "the name of a credential",
-		[KEY_BROKER] = "the name of a broker",
-		[KEY_COMMAND] = "an array of strings, the first of them an absolute path",
-		[KEY_ENVIRONMENT] = "a group of NAME = \"value\"",
-		[KEY_TABLE] = "a group",
-		[KEY_MODE] = "a string of octal digits such as \"027\"",
-		[KEY_LIST] = "a list of groups",
-		[KEY_ONE] = "a group",
-		[KEY_DEFAULTS] = "a group",
-	};
+/* What is expected where no number of the key's matters. */
+static const char *const fixed_texts[] = {
+	[KEY_BOOL] = "true or false",
+	[KEY_PATH] = "an absolute path",
+	[KEY_INCLUDE_DIR] = "the absolute path of a folder",
+	[KEY_STATUSES] = "a status from 0 to 255, or an array or list of statuses and ranges such as \"64-78\"",
+	[KEY_FILE] = FILE_OR_CREDENTIAL,
+	[KEY_PRIVATE_FILE] = FILE_OR_CREDENTIAL,
+	[KEY_SECRET_FILE] = FILE_OR_CREDENTIAL,
+	[KEY_URL] = "a URL such as \"amqp://host:5672/vhost\"",
+	[KEY_PASSWORD] = "a string",
+	[KEY_PASSWORD_FILE] = "an absolute path",
+	[KEY_CREDENTIAL] = "the name of a credential",
+	[KEY_BROKER] = "the name of a broker",
+	[KEY_COMMAND] = "an array of strings, the first of them an absolute path",
+	[KEY_ENVIRONMENT] = "a group of NAME = \"value\"",
+	[KEY_TABLE] = "a group",
+	[KEY_MODE] = "a string of octal digits such as \"027\"",
+	[KEY_LIST] = "a list of groups",
+	[KEY_ONE] = "a group",
+	[KEY_DEFAULTS] = "a group",
+};
 
+void key_append_expected(const struct key *k, struct strbuf *b) {
 	switch (k->type) {
 	case KEY_INT:
 		append_span(k, "an integer", format_signed, b);
@@ -227,7 +228,7 @@ void key_append_expected(const struct key *k, struct strbuf *b) {
 		strbuf_append_str(b, " URLs");
 		break;
 	default:
-		strbuf_append_str(b, texts[k->type]);
+		strbuf_append_str(b, fixed_texts[k->type]);
 		break;
 	}
 }

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,6 +155,30 @@ bool command_parse_count(const char *text, uint64_t max, uint64_t *ret) {
 		return false;
 	*ret = n;
 	return true;
+}
+
+int command_parse_about_queue(const struct command *command, int argc, char **argv, const struct option *options,
+			      int (*take)(const struct command *command, int c, void *userdata), void *userdata,
+			      const char **ret_queue, int *ret_status) {
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h')
+			command_print_help(command);
+		if (c == 'h' || c == '?') {
+			*ret_status = c == 'h' ? 0 : command_hint(command);
+			return 1;
+		}
+		*ret_status = take(command, c, userdata);
+		if (*ret_status != 0)
+			return 1;
+	}
+	if (argc - optind != 1 || !*argv[optind]) {
+		*ret_status = command_usage(command, "which queue? (one)");
+		return 1;
+	}
+	*ret_queue = argv[optind];
+	return 0;
 }
 
 void command_print_help(const struct command *command) {

@@ -58,6 +58,14 @@ int command_catch_interrupts(void);
 /* A whole number from 1 to max. */
 bool command_parse_count(const char *text, uint64_t max, uint64_t *ret);
 
+struct option;
+
+/* Reads the command line of a command that is about one queue: `take` gets each option (its value in optarg) but those for help, and returns 0
+ * or, after a complaint, the exit status. 0: go on. Positive: leave with *ret_status. */
+int command_parse_about_queue(const struct command *command, int argc, char **argv, const struct option *options,
+			      int (*take)(const struct command *command, int c, void *userdata), void *userdata,
+			      const char **ret_queue, int *ret_status);
+
 /* Prints the help of one command to stdout. */
 void command_print_help(const struct command *command);
 

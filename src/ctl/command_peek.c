@@ -64,7 +64,8 @@ static void peek_clear_cleanup(struct peek *p) {
 	session_options_clear(&p->where);
 }
 
-static int parse_option(const struct command *command, int c, struct peek *p) {
+static int parse_option(const struct command *command, int c, void *userdata) {
+	struct peek *p = userdata;
 	const char *why = NULL;
 	int r;
 
@@ -98,24 +99,8 @@ static int parse_option(const struct command *command, int c, struct peek *p) {
 
 /* 0: go on. Positive: leave with *ret_status. */
 static int parse(const struct command *command, int argc, char **argv, struct peek *p, int *ret_status) {
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h')
-			command_print_help(command);
-		if (c == 'h' || c == '?') {
-			*ret_status = c == 'h' ? 0 : command_hint(command);
-			return 1;
-		}
-		*ret_status = parse_option(command, c, p);
-		if (*ret_status != 0)
-			return 1;
-	}
-	if (argc - optind != 1 || !*argv[optind]) {
-		*ret_status = command_usage(command, "which queue? (one)");
+	if (command_parse_about_queue(command, argc, argv, options, parse_option, p, &p->queue, ret_status) > 0)
 		return 1;
-	}
-	p->queue = argv[optind];
 	if (p->json && !p->body_given)
 		p->body_max = LOOK_WHOLE_BODY;
 	return 0;

@@ -48,7 +48,8 @@ static void wish_clear_cleanup(struct wish *w) {
 	session_options_clear(&w->where);
 }
 
-static int parse_option(const struct command *command, int c, struct wish *w) {
+static int parse_option(const struct command *command, int c, void *userdata) {
+	struct wish *w = userdata;
 	const char *why = NULL;
 	int r;
 
@@ -105,24 +106,8 @@ static int check(const struct command *command, const struct wish *w) {
 
 /* 0: go on. Positive: leave with *ret_status. */
 static int parse(const struct command *command, int argc, char **argv, struct wish *w, int *ret_status) {
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h')
-			command_print_help(command);
-		if (c == 'h' || c == '?') {
-			*ret_status = c == 'h' ? 0 : command_hint(command);
-			return 1;
-		}
-		*ret_status = parse_option(command, c, w);
-		if (*ret_status != 0)
-			return 1;
-	}
-	if (argc - optind != 1 || !*argv[optind]) {
-		*ret_status = command_usage(command, "which queue? (one)");
+	if (command_parse_about_queue(command, argc, argv, options, parse_option, w, &w->replay.queue, ret_status) > 0)
 		return 1;
-	}
-	w->replay.queue = argv[optind];
 	*ret_status = check(command, w);
 	return *ret_status != 0;
 }
